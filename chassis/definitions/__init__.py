@@ -1,0 +1,1 @@
+"""Pure vocabulary of event sourcing: deciders, events, projections, reactions. No I/O."""

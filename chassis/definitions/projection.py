@@ -1,0 +1,91 @@
+"""A projection: a pure fold from public events to the rows of one table."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from contracts.envelope import PublicEvent
+
+
+@dataclass(slots=True)
+class Received[E]:
+    """A public event as a fold meets it: the data, and the facts its envelope adds.
+
+    `data` has the attributes of the contract's model; on the fast path it is not an instance of it
+    (see `decoding`), so folds dispatch on `type` and never on the class of `data`.
+    """
+
+    service: str
+    type: str
+    sequence: int
+    id: UUID
+    subject: UUID
+    stream_version: int
+    time: datetime
+    data: E
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of a read model; its fields are the table's columns, in the table's order."""
+
+
+type Handler[R: Row] = Callable[[R | None, Any], R | None]
+
+
+def by_subject(received: Received[Any]) -> Hashable:
+    """File an event under the cooperative or request it is about."""
+    return received.subject
+
+
+@dataclass(frozen=True)
+class Projection[R: Row]:
+    """A read model: which events it reads, which row each touches, and how the row changes.
+
+    `table` is a SQLAlchemy Table without schema whose first column is the primary key; the chassis puts
+    it into the schema of each generation. `handlers` map a public event type to
+    `(row or None, Received[event]) -> row or None`; None deletes. Raise `version` when the fold or the
+    table changes: a rebuild then makes a new generation.
+
+    Every event of a service in `services` is counted, also those no handler reads, so that a gap shows.
+    """
+
+    name: str
+    version: int
+    table: Any
+    row: type[R]
+    handlers: Mapping[type[PublicEvent], Handler[R]]
+    key: Callable[[Received[Any]], Hashable] = by_subject
+
+    @cached_property
+    def services(self) -> frozenset[str]:
+        """The services whose events this projection reads."""
+        return frozenset(event.service for event in self.handlers)
+
+    @cached_property
+    def by_type(self) -> dict[tuple[str, str], tuple[type[PublicEvent], Handler[R]]]:
+        """Handlers by (service, event type)."""
+        return {(event.service, event.type_name()): (event, handler) for event, handler in self.handlers.items()}
+
+    def apply(self, row: R | None, received: Received[Any]) -> R | None:
+        """Return the row after the event; unchanged when no handler reads its type."""
+        entry = self.by_type.get((received.service, received.type))
+        return entry[1](row, received) if entry else row
+
+    def fold(self, events: Iterable[Received[Any]]) -> dict[Hashable, R]:
+        """Return all rows after `events`: the naive fold that every fast path is compared with."""
+        rows: dict[Hashable, R] = {}
+        for received in events:
+            if (received.service, received.type) not in self.by_type:
+                continue
+            key = self.key(received)
+            row = self.apply(rows.get(key), received)
+            if row is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = row
+        return rows
