@@ -1,0 +1,68 @@
+# Every routine of this project. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest -q
+DINKOP := $(BIN)/dinkop
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## install everything the other targets need, into .venv
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@python=$$(deploy/find-python) && rm -rf .venv && "$$python" -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: setup ## run the system with the demonstration regency, and print where to look
+	@exec $(DINKOP) demo
+
+up: setup ## run the system on this machine
+	@exec $(DINKOP) up
+
+test: check unit integration e2e ## everything that must pass
+
+check: setup ## lint, format, types, import rules, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m contracts.generate --check
+
+unit: setup ## rules and folds; no sockets
+	@$(PYTEST) -n auto tests/unit tests/contracts
+
+integration: setup ## stores, relay, projections and services on real servers
+	@$(PYTEST) -n 2 tests/integration
+
+e2e: setup ## the whole system through its commands and HTTP alone
+	@$(PYTEST) tests/end_to_end
+
+test-containers: setup ## the integration tests on PostgreSQL and NATS in containers
+	@DINKOP_TEST_ENGINE=containers $(PYTEST) -m "not embedded" tests/integration
+
+bench: setup ## measure, each against a limit in the same run
+	@$(PYTEST) -s -m benchmark tests/benchmarks
+
+contracts: setup ## write schemas and examples anew; refuses what a consumer would not survive
+	@$(BIN)/python -m contracts.generate
+
+format: setup ## put the code into its format
+	@$(BIN)/ruff check --fix -q . && $(BIN)/ruff format -q .
+
+lock: setup ## resolve the requirements anew, with hashes and without addresses
+	@for extra in runtime dev; do \
+	  $(BIN)/uv pip compile pyproject.toml $$([ $$extra = dev ] && echo --extra dev -c requirements/runtime.txt) \
+	    --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate -q \
+	    -o requirements/$$extra.txt; done
+
+migration: setup ## start a schema version: make migration SERVICE=chassis|registry|… NAME="what it does"
+	@$(BIN)/python -m chassis.storage.migrations "$(SERVICE)" "$(NAME)"
+
+clean: ## remove what setup and the tests made
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+.PHONY: help setup demo up test check unit integration e2e test-containers bench contracts format lock migration clean

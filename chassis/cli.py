@@ -1,0 +1,42 @@
+"""The command line of a single service: `python -m services.<name> [serve|migrate]`."""
+
+import argparse
+import asyncio
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from chassis.bootstrap import Service, build
+from chassis.settings import Settings
+from chassis.storage.migrations import migrate
+from chassis.telemetry import logs, tracing
+
+
+def main(service: Service) -> None:
+    """Serve, or bring the database to the newest schema. Exits 2 when a setting is missing or wrong."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}", description=service.description)
+    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
+    command = parser.parse_args().command
+    try:
+        settings = Settings()
+    except ValidationError as wrong:
+        for error in wrong.errors():
+            print(f"DINKOP_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None
+    logs.configure(service.name, settings.log_level)
+    tracing.configure(service.name, settings.otlp_endpoint)
+    if command == "migrate":
+        asyncio.run(migrate(settings.database_url, service.migrations))
+        return
+    uvicorn.run(
+        build(service, settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,124 @@
+"""Handling a command: load the stream, decide, append; again when somebody else was faster."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from chassis.definitions import clock
+from chassis.definitions.decider import Claim, Command, Decider, Event, Rejection
+from chassis.engine.codec import Codec
+from chassis.engine.ports import Appended, Commit, EventStore, Key, Outcome, Stream, WrongVersion
+
+ATTEMPTS = 8
+
+
+class NothingDecided(Exception):
+    """The decision made no event: the command asks for what is already so."""
+
+
+class Stale(Rejection):
+    """The stream has moved on since the version named in If-Match."""
+
+    status = 412
+    slug = "stale-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded[S]:
+    """A stream folded to its state, at a version."""
+
+    state: S
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order[C: Command]:
+    """One command on its way: to which stream, on whose behalf, under which conditions.
+
+    `expected` is the version the caller saw (If-Match), or None for whichever is current.
+    """
+
+    id: UUID
+    command: C
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expected: int | None = None
+    key: Key | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Handler[C: Command, S, E: Event]:
+    """The write side of one kind of stream."""
+
+    def __init__(
+        self, store: EventStore, decider: Decider[C, S, E], appended: Callable[[], None] = lambda: None
+    ) -> None:
+        """Decide with `decider`, append to `store`; `appended` is called after every append (it wakes the relay)."""
+        self.store = store
+        self.decider = decider
+        self.codec = Codec(decider, clock.new_id)
+        self._appended = appended
+
+    async def load(self, stream_id: UUID) -> Loaded[S]:
+        """Return the state of a stream; the initial one at version 0 when it does not exist."""
+        stored = await self.store.load(Stream(self.decider.stream, stream_id))
+        return Loaded(self.decider.fold([self.codec.decode(event) for event in stored]), len(stored))
+
+    async def load_many(self, ids: Sequence[UUID]) -> dict[UUID, Loaded[S]]:
+        """Return the states of many streams; absent ones at version 0."""
+        streams = await self.store.load_many(self.decider.stream, ids)
+        empty = Loaded(self.decider.initial, 0)
+        return {
+            i: Loaded(self.decider.fold([self.codec.decode(e) for e in streams[i]]), len(streams[i]))
+            if i in streams
+            else empty
+            for i in ids
+        }
+
+    async def handle(self, order: Order[C]) -> Appended:
+        """Carry out one command.
+
+        Raises the decider's Rejection; Stale when `order.expected` is not current; NothingDecided;
+        AlreadyClaimed, KeyReused from the store.
+        """
+        for attempt in range(ATTEMPTS):
+            loaded = await self.load(order.id)
+            if order.expected not in (None, loaded.version):
+                raise Stale(f"The stream is at version {loaded.version}, not {order.expected}: read it again.")
+            try:
+                appended = await self.store.append(self.decided(order, loaded))
+            except WrongVersion:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            self._appended()
+            return appended
+        raise AssertionError("unreachable")
+
+    async def handle_many(self, orders: Sequence[Order[C]], loaded: Mapping[UUID, Loaded[S]]) -> list[Outcome]:
+        """Carry out commands on different streams in one round trip, deciding on states already loaded."""
+        outcomes = await self.store.append_many([self.decided(order, loaded[order.id]) for order in orders])
+        self._appended()
+        return outcomes
+
+    def decided(self, order: Order[C], loaded: Loaded[S]) -> Commit:
+        """Return what the command appends, given the state. Raises Rejection, NothingDecided."""
+        events = self.decider.decide(order.command, loaded.state)
+        if not events:
+            raise NothingDecided
+        before = self.decider.holds(loaded.state)
+        after = self.decider.holds(self.decider.fold(events, loaded.state))
+        return Commit(
+            stream=Stream(self.decider.stream, order.id),
+            expected=loaded.version,
+            events=[self.codec.encode(event) for event in events],
+            metadata=order.metadata,
+            take=_sorted(after - before),
+            release=_sorted(before - after),
+            key=order.key,
+            answer=order.answer,
+        )
+
+
+def _sorted(claims: frozenset[Claim]) -> list[Claim]:
+    return sorted(claims, key=lambda claim: (claim.space, claim.key))

@@ -1,0 +1,256 @@
+"""What the engine needs from storage and messaging, and what they promise in return."""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from chassis.definitions.decider import Claim
+from chassis.definitions.projection import Projection, Row
+from contracts.envelope import Envelope
+
+# ---------------------------------------------------------------- event store
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The address of one stream: what kind it is, and whose."""
+
+    kind: str
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event about to be appended; `data` is its JSON."""
+
+    id: UUID
+    type: str
+    schema_version: int
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with the facts the store added. `position` is dense per service, in commit order, from 1."""
+
+    position: int
+    id: UUID
+    stream: Stream
+    version: int
+    type: str
+    schema_version: int
+    data: str
+    metadata: Mapping[str, Any]
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An idempotency key: repeats of `key` with the same `fingerprint` get the first answer."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one accepted command appends: all of it or nothing.
+
+    `expected` is the stream's version the decision was made on. `take` and `release` are unique keys.
+    `answer` is what a repeat of `key` gets back, besides version and position.
+    """
+
+    stream: Stream
+    expected: int
+    events: Sequence[NewEvent]
+    metadata: Mapping[str, Any]
+    take: Collection[Claim] = ()
+    release: Collection[Claim] = ()
+    key: Key | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The outcome of a commit: the stream's new version, the last event's position and time.
+
+    `answer` and `repeated` tell a repeat of an idempotency key from a first time.
+    """
+
+    version: int
+    position: int
+    recorded_at: datetime
+    answer: Mapping[str, Any]
+    repeated: bool = False
+
+
+class WrongVersion(Exception):
+    """The stream has moved on since the decision was made."""
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"expected version {expected}, the stream is at {actual}")
+        self.expected, self.actual = expected, actual
+
+
+class AlreadyClaimed(Exception):
+    """Another stream holds a unique key."""
+
+    def __init__(self, claim: Claim, holder: UUID) -> None:
+        super().__init__(f"{claim.space} {claim.key} is held by {holder}")
+        self.claim, self.holder = claim, holder
+
+
+class KeyReused(Exception):
+    """The idempotency key was used before with another request."""
+
+
+type Outcome = Appended | WrongVersion | AlreadyClaimed | KeyReused
+
+
+class EventStore(Protocol):
+    """The truth of one service: an append-only log of streams."""
+
+    async def load(self, stream: Stream, after: int = 0) -> list[StoredEvent]:
+        """Return the events of a stream with version > `after`, oldest first."""
+
+    async def load_many(self, kind: str, ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        """Return the events of many streams at once; absent streams are absent."""
+
+    async def append(self, commit: Commit) -> Appended:
+        """Append durably in one round trip.
+
+        Safe to call again with the same event ids after an unknown outcome: it then returns the first
+        outcome. Raises WrongVersion, AlreadyClaimed or KeyReused, and has then changed nothing.
+        """
+
+    async def append_many(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Append many commits in one transaction; each succeeds or is refused on its own, in order."""
+
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return up to `limit` events with position > `after`, in order."""
+
+    async def head(self) -> int:
+        """Return the last position, 0 when empty."""
+
+    async def event(self, event_id: UUID) -> StoredEvent | None:
+        """Return one event by its id."""
+
+    async def holders(self, space: str, keys: Collection[str]) -> dict[str, list[tuple[str | None, UUID]]]:
+        """Return who holds these keys: key -> [(qualifier, stream id)]; keys nobody holds are absent."""
+
+    async def recall(self, key: Key) -> Appended | None:
+        """Return the first outcome under an idempotency key. Raises KeyReused."""
+
+    async def remember(self, key: Key, answer: Mapping[str, Any]) -> None:
+        """Keep the answer of work that is not one commit (an import) under an idempotency key."""
+
+
+# ---------------------------------------------------------------- public log
+
+
+@dataclass(frozen=True, slots=True)
+class PublicMessage:
+    """A public event ready to publish: its subject, envelope and JSON."""
+
+    subject: str
+    envelope: Envelope
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LastPublished:
+    """Where a service stands on the public log: its last sequence and event id, and that message's place."""
+
+    sequence: int
+    event_id: UUID | None
+    log_sequence: int
+
+
+class Fenced(Exception):
+    """Somebody else published since we looked: read the last message again before going on."""
+
+
+class PublicLog(Protocol):
+    """The JetStream stream, as the relay writes it."""
+
+    async def last(self, service: str) -> LastPublished:
+        """Return the last message of a service; sequence 0 when it has none."""
+
+    async def publish(self, service: str, messages: Sequence[PublicMessage], after: LastPublished) -> LastPublished:
+        """Publish in order, all or nothing, only if `after` is still the last. Raises Fenced."""
+
+
+# ---------------------------------------------------------------- projections
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a generation has read: `positions` per service decide, the log's place is a hint to resume.
+
+    `log` identifies the incarnation of the public log; after its loss and repair the hint is void.
+    """
+
+    positions: Mapping[str, int] = field(default_factory=dict)
+    log: str = ""
+    log_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogMessage:
+    """A message as read back from the public log; its data is not decoded yet."""
+
+    log_sequence: int
+    service: str
+    type: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class LogReplaced(Exception):
+    """The public log is another incarnation than the one that was followed: its sequences mean nothing now."""
+
+
+class Feed(Protocol):
+    """The public log, as projectors and rebuilds read it."""
+
+    async def identity(self) -> str:
+        """Return what identifies this incarnation of the log (it changes when the log is made anew)."""
+
+    async def head(self) -> int:
+        """Return the log's last sequence."""
+
+    def follow(self, services: Collection[str], after: int) -> AsyncGenerator[list[LogMessage]]:
+        """Yield batches of messages after a log sequence, for ever; an empty batch now and then means idle."""
+
+
+class GenerationMoved(Exception):
+    """Another process advanced, swapped or paused this projection: load its state again."""
+
+
+class ReadModelWrite(Protocol):
+    """One transaction on a generation: rows and checkpoint become visible together."""
+
+    async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
+        """Return the present rows of these keys."""
+
+    async def save(self, rows: Mapping[Hashable, Row | None]) -> None:
+        """Insert, replace, or (None) delete rows."""
+
+
+class ReadModel(Protocol):
+    """A projection's live generation, as the projector writes it."""
+
+    async def checkpoint(self) -> Checkpoint:
+        """Return the live generation's checkpoint; makes the first generation when there is none."""
+
+    async def paused(self) -> bool:
+        """Tell whether an operator paused this projection."""
+
+    def write(self, before: Checkpoint, after: Checkpoint) -> AbstractAsyncContextManager[ReadModelWrite]:
+        """Open a transaction that moves the checkpoint. Raises GenerationMoved when it is not `before`."""
+
+
+type ReadModelOf = Callable[[Projection[Any]], ReadModel]

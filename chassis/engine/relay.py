@@ -1,0 +1,102 @@
+"""The relay: carries every stored event to the public log, once, in order, resuming from the log itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from chassis.engine.ports import EventStore, Fenced, LastPublished, PublicLog, PublicMessage, StoredEvent
+
+log = structlog.get_logger()
+
+BATCH = 1_000
+POLL = 0.5
+
+
+class StoreBehindLog(Exception):
+    """The public log holds events that this store does not: the database was restored from an older state."""
+
+
+@dataclass(slots=True)
+class RelayStatus:
+    """What the relay last knew: `published` of `stored` positions, and what stopped it, if anything did."""
+
+    published: int = 0
+    stored: int = 0
+    error: str | None = None
+
+
+@dataclass
+class Relay:
+    """Publishes one service's events.
+
+    `publication` turns a stored event into its public message. Exactly one relay per service runs at a
+    time (`lead` waits for that right and returns when it is lost); the log's own check keeps out one that
+    lost the right without noticing.
+    """
+
+    service: str
+    store: EventStore
+    log: PublicLog
+    publication: Callable[[StoredEvent], PublicMessage]
+    status: RelayStatus = field(default_factory=RelayStatus)
+    published: Callable[[Sequence[StoredEvent]], None] = lambda _: None
+    poll: float = POLL
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Say that something was appended. A light poll catches what other processes append."""
+        self._more.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled; an error ends it, and the caller starts it again after a pause."""
+        last = await self.resume()
+        while True:
+            self._more.clear()
+            events = await self.store.read(last.sequence, BATCH)
+            if not events:
+                self.status.error = None
+                await _within(self._more.wait(), self.poll)
+                continue
+            last = await self.relay(events, last)
+
+    async def resume(self) -> LastPublished:
+        """Return where to go on: the last message on the log, proven to be ours. Raises StoreBehindLog."""
+        last = await self.log.last(self.service)
+        if last.sequence:
+            await self._prove(last.sequence, last.event_id)
+        self.status.published = last.sequence
+        return last
+
+    async def relay(self, events: Sequence[StoredEvent], last: LastPublished) -> LastPublished:
+        """Publish these events after `last`; when fenced, return where the log really stands."""
+        messages = [self.publication(event) for event in events]
+        self.status.stored = max(self.status.stored, events[-1].position)
+        try:
+            last = await self.log.publish(self.service, messages, last)
+        except Fenced as fenced:
+            log.warning("relay.fenced", service=self.service, reason=str(fenced))
+            return await self.resume()
+        self.status.published = last.sequence
+        self.status.error = None
+        self.published(events)
+        return last
+
+    async def _prove(self, sequence: int, event_id: UUID | None) -> None:
+        stored = await self.store.read(sequence - 1, 1)
+        if not stored or stored[0].id != event_id:
+            have = f"event {stored[0].id}" if stored else f"only {await self.store.head()} events"
+            raise StoreBehindLog(
+                f"The stream's last {self.service} event is number {sequence} ({event_id}), but this database has"
+                f" {have} there. It was restored from an older state or is another one. Nothing is published, so"
+                " that history does not fork: restore the newer database."
+            )
+
+
+async def _within(awaitable: Awaitable[object], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(awaitable, seconds)
+    except TimeoutError:
+        pass

@@ -1,0 +1,1 @@
+"""The HTTP application every service is: problems, idempotency, versions, positions, health."""

@@ -1,0 +1,202 @@
+"""One call on its way through a service: who, under which conditions, and how a command is answered."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from chassis.definitions import clock
+from chassis.definitions.decider import Command, Decider, Event, Invalid, Rejection
+from chassis.definitions.projection import Projection
+from chassis.engine.handling import Handler, Order
+from chassis.engine.ports import Appended, Key
+from chassis.http.runtime import Runtime
+from chassis.storage.read_models import View
+from chassis.telemetry import metrics, tracing
+
+PATIENCE = 5.0
+_AT_LEAST = re.compile(r"([a-z]+):(\d{1,18})")
+_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class NotCaughtUp(Rejection):
+    """The read model has not reached the position asked for within five seconds; try again."""
+
+    status = 504
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Call:
+    """One request. Handlers take it as `call: CallOf`."""
+
+    def __init__(
+        self,
+        request: Request,
+        idempotency_key: Annotated[
+            str | None, Header(description="repeats of the same request with this key get the first answer")
+        ] = None,
+        if_match: Annotated[str | None, Header(description='version the caller saw, such as "3"')] = None,
+    ) -> None:
+        """Read what the headers say. Raises Invalid for a header that can't be read."""
+        self._request = request
+        self.runtime: Runtime = request.app.state.runtime
+        self.expected = _version(if_match)
+        if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+            raise Invalid("Idempotency-Key", "use 1 to 255 visible ASCII characters")
+        self._idempotency_key = idempotency_key
+        self.today: date = clock.today(self.runtime.today)
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Return what every event of this call carries: who, and what it belongs to."""
+        metadata = {"actor": str(self._request.state.actor), "correlation_id": self._request.state.correlation_id}
+        traceparent = tracing.traceparent() or self._request.headers.get("traceparent")
+        return metadata | ({"traceparent": traceparent} if traceparent else {})
+
+    async def key(self) -> Key | None:
+        """Return the idempotency key with the fingerprint of this very request."""
+        if self._idempotency_key is None:
+            return None
+        parts = (self._request.method, self._request.url.path, self._request.url.query)
+        digest = hashlib.sha256("\n".join(parts).encode() + b"\n" + await self._request.body())
+        return Key(self._idempotency_key, digest.hexdigest())
+
+    def handler[C: Command, S, E: Event](self, decider: Decider[C, S, E]) -> Handler[C, S, E]:
+        """Return the write side of one kind of stream."""
+        return self.runtime.handler(decider)
+
+    async def execute[C: Command, S, E: Event](
+        self, decider: Decider[C, S, E], stream_id: UUID, command: C, *, answer: Mapping[str, Any], status: int = 201
+    ) -> JSONResponse:
+        """Carry out a command and answer: `answer` and the new version, ETag, Dinkop-Position.
+
+        A repeat of an Idempotency-Key gets the first answer. Raises the decider's Rejection.
+        """
+        key = await self.key()
+        if key and (first := await self.runtime.store.recall(key)):
+            return self._answered(first)
+        with tracing.span(type(command).__name__):
+            order = Order(stream_id, command, self.metadata, self.expected, key, {"status": status, "body": answer})
+            appended = await self.handler(decider).handle(order)
+        metrics.appended.labels(type(command).__name__).inc()
+        return self._answered(appended)
+
+    def _answered(self, appended: Appended) -> JSONResponse:
+        if appended.version == 0:
+            return JSONResponse(appended.answer["body"], appended.answer["status"], appended.answer.get("headers"))
+        return JSONResponse(
+            {**appended.answer["body"], "version": appended.version},
+            appended.answer["status"],
+            {"ETag": f'"{appended.version}"', "Dinkop-Position": f"{self.runtime.service}:{appended.position}"},
+        )
+
+    async def first_answer(self) -> JSONResponse | None:
+        """Return the first answer when this request repeats an idempotency key (for work of many commits)."""
+        key = await self.key()
+        first = await self.runtime.store.recall(key) if key else None
+        return self._answered(first) if first else None
+
+    async def answer_many(self, body: Mapping[str, Any], status: int = 200) -> JSONResponse:
+        """Answer work of many commits, keep the answer for repeats, and name the store's position."""
+        headers = {"Dinkop-Position": f"{self.runtime.service}:{await self.runtime.store.head()}"}
+        if key := await self.key():
+            await self.runtime.store.remember(key, {"status": status, "body": body, "headers": headers})
+        return JSONResponse(dict(body), status, headers)
+
+    @asynccontextmanager
+    async def view(self, projection: Projection[Any], at_least: Mapping[str, int] | None = None) -> AsyncIterator[View]:
+        """Open a read model, at `at_least` or later. Raises NotCaughtUp after five seconds."""
+        await self.caught_up(projection, at_least or {})
+        async with self.runtime.read_models.view(projection) as view:
+            yield view
+
+    async def caught_up(self, projection: Projection[Any], at_least: Mapping[str, int]) -> None:
+        """Wait until a read model has reached these positions. Raises NotCaughtUp after five seconds."""
+        wanted = {service: position for service, position in at_least.items() if service in projection.services}
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while wanted:
+            have = self.runtime.positions.get(projection.name, {})
+            if not _reached(have, wanted):
+                # Another process may be the one that projects.
+                have = await self.runtime.read_models.positions(projection)
+            if _reached(have, wanted):
+                return
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise NotCaughtUp(positions=dict(have), wanted=wanted)
+            await self.runtime.moved(min(left, 0.1))
+
+
+def _reached(have: Mapping[str, int], wanted: Mapping[str, int]) -> bool:
+    return all(have.get(service, 0) >= position for service, position in wanted.items())
+
+
+def _version(if_match: str | None) -> int | None:
+    if if_match is None or if_match == "*":
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    if not match:
+        raise Invalid("If-Match", 'must be a version as the ETag gave it, such as "3"')
+    return int(match[1])
+
+
+def positions(
+    request: Request,
+    at_least: Annotated[
+        str | None, Query(description="positions to wait for, as Dinkop-Position gives them: registry:123,rat:9")
+    ] = None,
+) -> Mapping[str, int]:
+    """Read `at_least`. Raises Invalid when it isn't a list of service:number."""
+    if at_least is None:
+        return {}
+    wanted: dict[str, int] = {}
+    for part in at_least.split(","):
+        match = _AT_LEAST.fullmatch(part.strip())
+        if not match or match[1] not in request.app.state.runtime.known_services:
+            raise Invalid("at_least", "must be positions such as registry:123,rat:9")
+        wanted[match[1]] = int(match[2])
+    return wanted
+
+
+CallOf = Annotated[Call, Depends()]
+AtLeast = Annotated[Mapping[str, int], Depends(positions)]
+Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
+
+
+def cursor_after(key: str) -> str:
+    """Return the opaque cursor of the page after `key`."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def key_of_cursor(
+    cursor: Annotated[str | None, Query(max_length=500, description="next_cursor of the page before")] = None,
+) -> str | None:
+    """Return the key a cursor stands for. Raises Invalid for one we did not make."""
+    if cursor is None:
+        return None
+    try:
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as unreadable:
+        raise Invalid("cursor", "take it from next_cursor of the page before") from unreadable
+    if not key.isprintable():
+        raise Invalid("cursor", "take it from next_cursor of the page before")
+    return key
+
+
+Cursor = Annotated[str | None, Depends(key_of_cursor)]

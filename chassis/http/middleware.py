@@ -1,0 +1,105 @@
+"""What surrounds every request: size limits, correlation, trace, access log, metrics, a last resort for failures."""
+
+import re
+import time
+
+import structlog
+from opentelemetry.trace import SpanKind
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.definitions.clock import new_id
+from chassis.http.problems import TooLarge, internal, problem
+from chassis.telemetry import metrics, tracing
+
+log = structlog.get_logger()
+
+JSON_LIMIT = 1_000_000
+UPLOAD_LIMIT = 25_000_000
+_CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SILENT = {"/livez", "/readyz", "/metrics"}
+
+
+class Surroundings:
+    """Pure ASGI middleware, so that it sees the body before anything parses it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Surround `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        given = headers.get("x-correlation-id", "")
+        correlation_id = given if _CORRELATION.fullmatch(given) else str(new_id())
+        scope.setdefault("state", {})["correlation_id"] = correlation_id
+        status = 500
+        started = False
+
+        limit = _Limit(headers, receive)
+
+        async def answer(message: Message) -> None:
+            nonlocal status, started
+            if limit.exceeded:
+                # Whatever the application made of a body that was cut off is not the answer.
+                return
+            if message["type"] == "http.response.start":
+                started = True
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-correlation-id", correlation_id.encode())]
+            await send(message)
+
+        begun = time.perf_counter()
+        with (
+            structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
+            tracing.span(f"{scope['method']} {scope['path']}", SpanKind.SERVER, headers) as span,
+        ):
+            try:
+                await self._app(scope, limit, answer)
+            except TooLarge:
+                pass
+            except Exception as failed:
+                if started:
+                    raise
+                await internal(failed)(scope, receive, answer)
+            if limit.exceeded and not started:
+                refusal = problem(413, "too-large", limit.refusal)
+                limit.exceeded = False
+                await refusal(scope, receive, answer)
+            seconds = time.perf_counter() - begun
+            route = getattr(scope.get("route"), "path", "unknown")
+            span.set_attribute("http.route", route)
+            span.set_attribute("http.response.status_code", status)
+            metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
+            if scope["path"] not in _SILENT:
+                log.info(
+                    "http.answered",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round(seconds * 1000, 2),
+                )
+
+
+class _Limit:
+    """Hands a request's body on until it grows too large; a declared length is refused before it is read."""
+
+    def __init__(self, headers: dict[str, str], receive: Receive) -> None:
+        upload = headers.get("content-type", "").startswith("multipart/")
+        self._limit = UPLOAD_LIMIT if upload else JSON_LIMIT
+        self._receive = receive
+        declared = headers.get("content-length", "")
+        self._taken = int(declared) if declared.isdigit() and int(declared) > self._limit else 0
+        self.exceeded = False
+        self.refusal = f"A {'file' if upload else 'JSON body'} may have at most {self._limit:,} bytes."
+
+    async def __call__(self) -> Message:
+        if self._taken <= self._limit:
+            message = await self._receive()
+            self._taken += len(message.get("body", b""))
+            if self._taken <= self._limit:
+                return message
+        self.exceeded = True
+        raise TooLarge(self.refusal)

@@ -1,0 +1,111 @@
+"""Refusals as RFC 9457 problem documents: one place where an exception becomes a status."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from chassis.definitions.decider import Invalid, Rejection
+from chassis.engine.handling import NothingDecided
+from chassis.engine.ports import AlreadyClaimed, KeyReused, WrongVersion
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+# Location parts that FastAPI puts before the caller's own field names.
+_PLACES = {"body", "query", "path", "header", "cookie"}
+
+
+class TooLarge(Exception):
+    """The request is larger than this service takes."""
+
+
+def problem(
+    status: int,
+    slug: str,
+    detail: str,
+    *,
+    title: str | None = None,
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **facts: Any,
+) -> JSONResponse:
+    """Return a problem document. Every 422 carries `errors: [{field, problem}]`."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{slug}",
+        "title": title or slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        **facts,
+    }
+    if errors is not None or status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        body["errors"] = list(errors or [{"field": "", "problem": detail}])
+    return JSONResponse(jsonable_encoder(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI, unreachable: tuple[type[Exception], ...]) -> None:
+    """Make the application answer every refusal and failure with a problem document."""
+
+    @app.exception_handler(Rejection)
+    async def rejected(request: Request, refused: Rejection) -> JSONResponse:
+        errors = [{"field": refused.field, "problem": refused.detail}] if isinstance(refused, Invalid) else None
+        return problem(
+            refused.status,
+            refused.slug,
+            refused.detail,
+            title=refused.rule().rstrip("."),
+            errors=errors,
+            **refused.facts,
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, refused: RequestValidationError) -> JSONResponse:
+        errors = [{"field": _field(error["loc"]), "problem": str(error["msg"])} for error in refused.errors()]
+        detail = "; ".join(f"{e['field']}: {e['problem']}" if e["field"] else e["problem"] for e in errors[:5])
+        return problem(422, "invalid", detail, title="The request is not valid", errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, refused: HTTPException) -> JSONResponse:
+        slug = HTTPStatus(refused.status_code).phrase.lower().replace(" ", "-")
+        return problem(refused.status_code, slug, str(refused.detail), headers=refused.headers)
+
+    @app.exception_handler(AlreadyClaimed)
+    async def claimed(request: Request, refused: AlreadyClaimed) -> JSONResponse:
+        return problem(409, "already-claimed", str(refused), holder=str(refused.holder))
+
+    @app.exception_handler(NothingDecided)
+    async def nothing(request: Request, refused: NothingDecided) -> JSONResponse:
+        return problem(409, "nothing-to-do", "This is so already; nothing was recorded.")
+
+    @app.exception_handler(KeyReused)
+    async def reused(request: Request, refused: KeyReused) -> JSONResponse:
+        detail = "This Idempotency-Key was used before with another request; take a new one."
+        return problem(422, "idempotency-key-reused", detail, errors=[{"field": "Idempotency-Key", "problem": detail}])
+
+    @app.exception_handler(WrongVersion)
+    async def contended(request: Request, refused: WrongVersion) -> JSONResponse:
+        return problem(409, "contended", "Others are changing this at the same moment; try again.")
+
+    async def unavailable(request: Request, failed: Exception) -> JSONResponse:
+        log.warning("http.unavailable", error=repr(failed))
+        return problem(503, "unavailable", "The database can't be reached right now.", headers={"Retry-After": "2"})
+
+    for error in unreachable:
+        app.add_exception_handler(error, unavailable)
+
+
+def internal(failed: Exception) -> JSONResponse:
+    """Return the answer to a failure that is ours; what failed is in the log, not in the answer."""
+    log.error("http.failed", exc_info=failed)
+    return problem(500, "internal-error", "Something failed here. It is logged under the correlation id.")
+
+
+def _field(location: Sequence[str | int]) -> str:
+    parts = [str(part) for part in location]
+    return ".".join(parts[1:] if parts and parts[0] in _PLACES else parts)

@@ -1,0 +1,52 @@
+"""What a running service offers its routes."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from chassis.definitions.decider import Command, Decider, Event
+from chassis.engine.handling import Handler
+from chassis.engine.ports import EventStore
+from chassis.storage.read_models import ReadModels
+
+
+@dataclass
+class Runtime:
+    """The parts of a running service that routes use.
+
+    `positions` are those of the projections that run in this process; `note` is how they are told.
+    """
+
+    service: str
+    known_services: frozenset[str]
+    store: EventStore
+    read_models: ReadModels
+    today: date | None
+    wake: Callable[[], None]
+    reachable: Callable[[], Any]
+    operations: Callable[[], Any]
+    positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def handler[C: Command, S, E: Event](self, decider: Decider[C, S, E]) -> Handler[C, S, E]:
+        """Return the write side of one kind of stream."""
+        handler = self._handlers.get(decider.stream)
+        if handler is None:
+            handler = self._handlers[decider.stream] = Handler(self.store, decider, self.wake)
+        return handler
+
+    def note(self, projection: str, positions: Mapping[str, int]) -> None:
+        """Say that a projection has moved: readers that wait look again."""
+        self.positions[projection] = positions
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def moved(self, seconds: float) -> None:
+        """Wait until a projection of this process moves, or for `seconds`."""
+        try:
+            await asyncio.wait_for(self._moved.wait(), seconds)
+        except TimeoutError:
+            pass

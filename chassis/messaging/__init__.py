@@ -1,0 +1,1 @@
+"""NATS JetStream behind the engine's ports."""

@@ -1,0 +1,48 @@
+"""One connection to NATS per service, through FastStream's broker, kept for as long as the service runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+
+log = structlog.get_logger()
+
+type Broker = NatsBroker
+
+
+@asynccontextmanager
+async def connect(nats_url: str, name: str) -> AsyncIterator[NatsBroker]:
+    """Connect and reconnect for ever; the first connection may take as long as the server needs to start."""
+
+    async def lost() -> None:
+        log.warning("nats.disconnected")
+
+    async def back() -> None:
+        log.info("nats.reconnected")
+
+    async def failed(error: Exception) -> None:
+        log.warning("nats.error", error=repr(error))
+
+    broker = NatsBroker(
+        nats_url.split(","),
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes fractions of a second
+        connect_timeout=2,
+        disconnected_cb=lost,
+        reconnected_cb=back,
+        error_cb=failed,
+        logger=None,
+    )
+    await broker.connect()
+    try:
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def client(broker: NatsBroker) -> Client:
+    """Return the nats-py client behind a connected broker."""
+    return broker.connection

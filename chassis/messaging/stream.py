@@ -1,0 +1,53 @@
+"""The JetStream stream DINKOP: its configuration, and proof that what it acknowledges is on disk."""
+
+import httpx
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import NotFoundError
+
+from contracts.envelope import STREAM, SUBJECT_ROOT
+
+
+class NotDurable(Exception):
+    """The NATS server acknowledges messages before they are on disk: set `sync_interval: always`."""
+
+
+def configuration(replicas: int) -> StreamConfig:
+    """Return the stream's configuration: everything kept for ever, nothing deletable, atomic batches allowed."""
+    return StreamConfig(
+        name=STREAM,
+        description="Public events of the cooperative office, one gapless ce-sequence per service",
+        subjects=[f"{SUBJECT_ROOT}.>"],
+        storage=StorageType.FILE,
+        retention=RetentionPolicy.LIMITS,
+        discard=DiscardPolicy.NEW,
+        num_replicas=replicas,
+        deny_delete=True,
+        deny_purge=True,
+        allow_direct=True,
+        allow_atomic=True,
+    )
+
+
+async def ensure(jetstream: JetStreamContext, replicas: int = 1) -> StreamInfo:
+    """Return the stream, made if absent. Four services may call this at the same moment."""
+    try:
+        return await jetstream.stream_info(STREAM)
+    except NotFoundError:
+        return await jetstream.add_stream(configuration(replicas))
+
+
+async def assert_durable(monitoring_url: str) -> None:
+    """Raise NotDurable unless every file write of the server is synced before it is acknowledged.
+
+    With the default, JetStream acknowledges first and syncs every two minutes; a power loss then takes
+    back what it acknowledged.
+    """
+    async with httpx.AsyncClient(timeout=5) as client:
+        answer = await client.get(f"{monitoring_url.rstrip('/')}/jsz")
+    answer.raise_for_status()
+    if not answer.json().get("config", {}).get("sync_always"):
+        raise NotDurable(
+            "JetStream does not sync before it acknowledges: set `sync_interval: always` in the jetstream"
+            " block of the NATS server's configuration and restart it. Nothing is published until then."
+        )

@@ -1,0 +1,26 @@
+"""What a service is told by its environment: variables `DINKOP_…`."""
+
+from datetime import date
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one service. Every one is an environment variable: `database_url` is DINKOP_DATABASE_URL."""
+
+    model_config = SettingsConfigDict(env_prefix="DINKOP_", frozen=True)
+
+    database_url: str = Field(description="libpq URL of this service's own database")
+    nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server or servers, comma-separated")
+    nats_monitoring_url: str = Field(
+        "http://127.0.0.1:8222",
+        description="HTTP monitoring of that server, asked whether it syncs before it acknowledges",
+    )
+    nats_replicas: int = Field(1, ge=1, le=5, description="replicas of the stream: 1 alone, 3 on a cluster")
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless you say otherwise")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    today: date | None = Field(None, description="pins the calendar day, for demonstrations; recorded times stay real")
+    log_level: str = Field("info", description="debug, info, warning or error")
+    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (HTTP); no traces are kept without")
+    connections: int = Field(8, ge=2, le=100, description="database connections of each of the two pools")

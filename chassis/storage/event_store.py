@@ -1,0 +1,180 @@
+"""The event store in PostgreSQL: one server-side append, dense positions in commit order."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import stamina
+
+from chassis.definitions.decider import Claim
+from chassis.engine.ports import (
+    AlreadyClaimed,
+    Appended,
+    Commit,
+    Key,
+    KeyReused,
+    Outcome,
+    StoredEvent,
+    Stream,
+    WrongVersion,
+)
+from chassis.storage.database import LOST, Pool
+
+_COLUMNS = (
+    "position, event_id, stream_kind, stream_id, version, type, schema_version, data::text, metadata::text, recorded_at"
+)
+_APPEND = "SELECT outcome, version, position, recorded_at, detail::text FROM append($1::jsonb)"
+_LOAD = f"SELECT {_COLUMNS} FROM events WHERE stream_id = $1 AND stream_kind = $2 AND version > $3 ORDER BY version"
+_LOAD_MANY = f"""SELECT {_COLUMNS} FROM events WHERE stream_kind = $1 AND stream_id = ANY($2::uuid[])
+                 ORDER BY stream_id, version"""
+_READ = f"SELECT {_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
+
+
+class PostgresEventStore:
+    """The truth of one service in PostgreSQL (engine.ports.EventStore)."""
+
+    def __init__(self, pool: Pool, patience: float = 15.0) -> None:
+        """Use `pool`; wait up to `patience` seconds for a server that went away."""
+        self._pool = pool
+        self._patience = patience
+
+    async def load(self, stream: Stream, after: int = 0) -> list[StoredEvent]:
+        """Return the events of a stream with version > `after`, oldest first."""
+        return [_stored(row) for row in await self._fetch(_LOAD, stream.id, stream.kind, after)]
+
+    async def load_many(self, kind: str, ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        """Return the events of many streams at once; absent streams are absent."""
+        streams: dict[UUID, list[StoredEvent]] = {}
+        for row in await self._fetch(_LOAD_MANY, kind, list(ids)):
+            event = _stored(row)
+            streams.setdefault(event.stream.id, []).append(event)
+        return streams
+
+    async def append(self, commit: Commit) -> Appended:
+        """Append durably in one round trip; see engine.ports.EventStore."""
+        [outcome] = await self.append_many([commit])
+        if isinstance(outcome, Appended):
+            return outcome
+        raise outcome
+
+    async def append_many(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Append many commits in one transaction; each succeeds or is refused on its own, in order.
+
+        After a lost connection it asks again with the same event ids: the function then answers what
+        came of the first attempt, so an unknown outcome never becomes a second event.
+        """
+        rows = await self._fetch(_APPEND, msgspec.json.encode([_as_json(commit) for commit in commits]).decode())
+        return [_outcome(commit, row) for commit, row in zip(commits, rows, strict=True)]
+
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """Return up to `limit` events with position > `after`, in order."""
+        return [_stored(row) for row in await self._fetch(_READ, after, limit)]
+
+    async def head(self) -> int:
+        """Return the last position, 0 when empty."""
+        rows = await self._fetch("SELECT coalesce(max(position), 0) FROM events")
+        return int(rows[0][0])
+
+    async def event(self, event_id: UUID) -> StoredEvent | None:
+        """Return one event by its id."""
+        rows = await self._fetch(f"SELECT {_COLUMNS} FROM events WHERE event_id = $1", event_id)
+        return _stored(rows[0]) if rows else None
+
+    async def holders(self, space: str, keys: Collection[str]) -> dict[str, list[tuple[str | None, UUID]]]:
+        """Return who holds these keys: key -> [(qualifier, stream id)]; keys nobody holds are absent."""
+        held: dict[str, list[tuple[str | None, UUID]]] = {}
+        query = "SELECT key, qualifier, stream_id FROM claims WHERE space = $1 AND key = ANY($2::text[])"
+        for key, qualifier, holder in await self._fetch(query, space, list(keys)):
+            held.setdefault(key, []).append((qualifier, _uuid(holder)))
+        return held
+
+    async def recall(self, key: Key) -> Appended | None:
+        """Return the first outcome under an idempotency key. Raises KeyReused."""
+        query = "SELECT fingerprint, version, position, recorded_at, answer::text FROM idempotency_keys WHERE key = $1"
+        rows = await self._fetch(query, key.key)
+        if not rows:
+            return None
+        fingerprint, version, position, recorded_at, answer = rows[0]
+        if fingerprint != key.fingerprint:
+            raise KeyReused
+        return Appended(version or 0, position or 0, recorded_at, msgspec.json.decode(answer), repeated=True)
+
+    async def remember(self, key: Key, answer: Mapping[str, Any]) -> None:
+        """Keep the answer of work that is not one commit (an import) under an idempotency key."""
+        # Two imports under one key that raced each other: the first answer stands.
+        query = """INSERT INTO idempotency_keys (key, fingerprint, answer, recorded_at)
+                   SELECT $1, $2, $3::jsonb, clock_timestamp()
+                   WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE key = $1)"""
+        try:
+            await self._fetch(query, key.key, key.fingerprint, msgspec.json.encode(answer).decode())
+        except asyncpg.UniqueViolationError:
+            await self.recall(key)
+
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        async for attempt in stamina.retry_context(
+            on=LOST, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0
+        ):
+            with attempt:
+                return await self._pool.fetch(query, *arguments)
+        raise AssertionError("stamina either returns or raises")
+
+
+def _claim(claim: Claim) -> dict[str, str | None]:
+    return {"space": claim.space, "key": claim.key, "qualifier": claim.qualifier}
+
+
+def _as_json(commit: Commit) -> dict[str, object]:
+    return {
+        "kind": commit.stream.kind,
+        "id": commit.stream.id,
+        "expected": commit.expected,
+        "metadata": commit.metadata,
+        "answer": commit.answer,
+        "key": commit.key and commit.key.key,
+        "fingerprint": commit.key and commit.key.fingerprint,
+        "take": [_claim(claim) for claim in commit.take],
+        "release": [_claim(claim) for claim in commit.release],
+        "events": [
+            {"id": e.id, "type": e.type, "schema_version": e.schema_version, "data": msgspec.Raw(e.data.encode())}
+            for e in commit.events
+        ],
+    }
+
+
+def _outcome(commit: Commit, row: asyncpg.Record) -> Outcome:
+    outcome, version, position, recorded_at, detail_text = row
+    detail = msgspec.json.decode(detail_text) if detail_text else {}
+    match outcome:
+        case "appended" | "repeated":
+            return Appended(version or 0, position or 0, recorded_at, detail, repeated=outcome == "repeated")
+        case "wrong_version":
+            return WrongVersion(commit.expected, version)
+        case "claimed":
+            claim = Claim(detail["space"], detail["key"], detail["qualifier"])
+            return AlreadyClaimed(claim, UUID(detail["holder"]))
+        case "key_reused":
+            return KeyReused()
+        case _:
+            raise AssertionError(f"append answered {outcome!r}")
+
+
+def _uuid(value: UUID) -> UUID:
+    # asyncpg gives a subclass that other encoders do not know.
+    return UUID(int=value.int)
+
+
+def _stored(row: asyncpg.Record) -> StoredEvent:
+    position, event_id, kind, stream_id, version, type_, schema_version, data, metadata, recorded_at = row
+    return StoredEvent(
+        position=position,
+        id=_uuid(event_id),
+        stream=Stream(kind, _uuid(stream_id)),
+        version=version,
+        type=type_,
+        schema_version=schema_version,
+        data=data,
+        metadata=msgspec.json.decode(metadata),
+        recorded_at=recorded_at,
+    )

@@ -1,0 +1,1 @@
+"""Given / when / then for deciders, and folds for projections."""
