@@ -35,12 +35,12 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.inbox import PostgresInbox
 from chassis.storage.leadership import leadership
 from chassis.storage.read_models import ReadModels
+from chassis.storage.vault import Vault
 from chassis.telemetry import metrics
-from contracts.envelope import Envelope, PublicEvent, nats_subject
+from contracts.envelope import SERVICES, Envelope, PublicEvent, nats_subject
 
 log = structlog.get_logger()
 
-SERVICES = frozenset({"registry", "rat", "mentoring", "reporting"})
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -49,7 +49,7 @@ class Service:
     """The manifest of a service: everything it can do, on one screen.
 
     `publish` turns a stored event into its public one, purely; `migrations` are the service's own schema
-    versions, if it has any.
+    versions, if it has any. A service with `personal_data` has a vault, and needs a master key to serve.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Service:
     routes: Sequence[Routes]
     reactions: Sequence[Reaction] = ()
     migrations: Path | None = None
+    personal_data: bool = False
 
     def publication(self) -> Callable[[StoredEvent], PublicMessage]:
         """Return the way from a stored event to its message on the stream, under the same number."""
@@ -211,13 +212,14 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 await read_models.live(projection).checkpoint()
             runtime = Runtime(
                 service=service.name,
-                known_services=SERVICES,
+                known_services=frozenset(SERVICES),
                 store=PostgresEventStore(store.pool),
                 read_models=read_models,
                 today=settings.today,
                 wake=lambda: background.wake(),
                 reachable=store.reachable,
                 operations=lambda: status(service, background, store),
+                vault=await _vault(service, settings, store),
             )
             background = Background(service, settings, runtime)
             task = asyncio.create_task(background.run(store))
@@ -228,6 +230,16 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 await asyncio.gather(task, return_exceptions=True)
 
     return application(service.name, service.description, service.routes, lifespan, database.UNREACHABLE)
+
+
+async def _vault(service: Service, settings: Settings, store: database.Database) -> Vault | None:
+    if not service.personal_data:
+        return None
+    if settings.master_key_bytes is None:
+        raise ValueError(f"{service.name} keeps personal data: set the master key")
+    vault = Vault(store.pool, settings.master_key_bytes)
+    await vault.check()
+    return vault
 
 
 async def status(service: Service, background: Background, store: database.Database) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def main(service: Service) -> None:
     if command == "migrate":
         asyncio.run(migrate(settings.database_url, service.migrations))
         return
+    if service.personal_data and settings.master_key is None:
+        print("DINKOP_MASTER_KEY: needed, it wraps the keys of personal data; see README.md", file=sys.stderr)
+        raise SystemExit(2)
     uvicorn.run(
         build(service, settings),
         host=settings.host,

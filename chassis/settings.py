@@ -1,9 +1,14 @@
 """What a service is told by its environment: variables `DINKOP_…`."""
 
+import base64
+import binascii
 from datetime import date
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -24,3 +29,25 @@ class Settings(BaseSettings):
     log_level: str = Field("info", description="debug, info, warning or error")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (HTTP); no traces are kept without")
     connections: int = Field(8, ge=2, le=100, description="database connections of each of the two pools")
+    master_key: SecretStr | None = Field(
+        None, description="32 random bytes in base64, wrapping the keys of personal data; mentoring needs it"
+    )
+
+    @field_validator("master_key")
+    @classmethod
+    def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and len(_decoded(given)) != KEY_BYTES:
+            raise ValueError("must be 32 random bytes in base64, as `openssl rand -base64 32` prints them")
+        return given
+
+    @property
+    def master_key_bytes(self) -> bytes | None:
+        """Return the master key itself, or None when none is set."""
+        return None if self.master_key is None else _decoded(self.master_key)
+
+
+def _decoded(key: SecretStr) -> bytes:
+    try:
+        return base64.b64decode(key.get_secret_value().strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

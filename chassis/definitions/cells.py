@@ -28,14 +28,10 @@ class RowProblem:
     problem: str
 
 
-def is_blank(cell: str) -> bool:
-    """Tell whether a cell says nothing."""
-    return cell.strip() in BLANKS
-
-
 def text(cell: str) -> str | None:
     """Return the cell with runs of blanks and line breaks as one blank; None when it says nothing."""
-    return None if is_blank(cell) else " ".join(cell.split())
+    words = " ".join(cell.split())
+    return None if words in BLANKS else words
 
 
 def compact(value: str) -> str:

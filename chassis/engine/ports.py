@@ -119,6 +119,9 @@ class EventStore(Protocol):
     async def load_many(self, kind: str, ids: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         """Return the events of many streams at once; absent streams are absent."""
 
+    async def stream_ids(self, kind: str) -> list[UUID]:
+        """Return the ids of all streams of a kind, in no particular order."""
+
     async def append(self, commit: Commit) -> Appended:
         """Append durably in one round trip.
 

@@ -22,6 +22,7 @@ from chassis.engine.handling import Handler, Order
 from chassis.engine.ports import Appended, Key
 from chassis.http.runtime import Runtime
 from chassis.storage.read_models import View
+from chassis.storage.vault import Vault
 from chassis.telemetry import metrics, tracing
 
 PATIENCE = 5.0
@@ -68,6 +69,12 @@ class Call:
         metadata = {"actor": str(self._request.state.actor), "correlation_id": self._request.state.correlation_id}
         traceparent = tracing.traceparent() or self._request.headers.get("traceparent")
         return metadata | ({"traceparent": traceparent} if traceparent else {})
+
+    @property
+    def vault(self) -> Vault:
+        """Return the keys of personal data; only services whose manifest says that they keep any have them."""
+        assert self.runtime.vault is not None, "set personal_data in the service's manifest"
+        return self.runtime.vault
 
     async def key(self) -> Key | None:
         """Return the idempotency key with the fingerprint of this very request."""

@@ -10,13 +10,15 @@ from chassis.definitions.decider import Command, Decider, Event
 from chassis.engine.handling import Handler
 from chassis.engine.ports import EventStore
 from chassis.storage.read_models import ReadModels
+from chassis.storage.vault import Vault
 
 
 @dataclass
 class Runtime:
     """The parts of a running service that routes use.
 
-    `positions` are those of the projections that run in this process; `note` is how they are told.
+    `positions` are those of the projections that run in this process; `note` is how they are told. `vault` is
+    there when the manifest says that the service keeps personal data.
     """
 
     service: str
@@ -27,6 +29,7 @@ class Runtime:
     wake: Callable[[], None]
     reachable: Callable[[], Any]
     operations: Callable[[], Any]
+    vault: Vault | None = None
     positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)

@@ -52,6 +52,11 @@ class PostgresEventStore:
             streams.setdefault(event.stream.id, []).append(event)
         return streams
 
+    async def stream_ids(self, kind: str) -> list[UUID]:
+        """Return the ids of all streams of a kind, in no particular order."""
+        query = "SELECT stream_id FROM events WHERE stream_kind = $1 AND version = 1"
+        return [_uuid(row[0]) for row in await self._fetch(query, kind)]
+
     async def append(self, commit: Commit) -> Appended:
         """Append durably in one round trip; see engine.ports.EventStore."""
         [outcome] = await self.append_many([commit])

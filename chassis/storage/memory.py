@@ -39,6 +39,10 @@ class InMemoryEventStore:
         """Return the events of many streams at once; absent streams are absent."""
         return {i: list(self._streams[Stream(kind, i)]) for i in ids if Stream(kind, i) in self._streams}
 
+    async def stream_ids(self, kind: str) -> list[UUID]:
+        """Return the ids of all streams of a kind, in no particular order."""
+        return [stream.id for stream in self._streams if stream.kind == kind]
+
     async def append(self, commit: Commit) -> Appended:
         """Append all or nothing; see engine.ports.EventStore."""
         outcome = self._append(commit)
