@@ -1,0 +1,1 @@
+"""The dinkop command: it composes the services and the embedded servers into one system and operates it."""

@@ -1,0 +1,29 @@
+"""Filling an empty home with the demonstration once, also when the first attempt was cut off."""
+
+import httpx
+
+from dinkop.demonstration.load import Progress, load
+from dinkop.home import Home, Running
+
+LOADING, LOADED = "loading", "loaded"
+
+
+async def fill_once(home: Home, running: Running, progress: Progress) -> bool:
+    """Load the demonstration unless the home holds something; return whether it was loaded now.
+
+    A load that was cut off goes on: its requests carry keys that are always the same. Raises LoadFailed.
+    """
+    mark = home.directory / "demonstration"
+    state = mark.read_text("utf-8") if mark.exists() else ""
+    if state == LOADED or (state != LOADING and not await _empty(running)):
+        return False
+    mark.write_text(LOADING, "utf-8")
+    await load(running.services, progress)
+    mark.write_text(LOADED, "utf-8")
+    return True
+
+
+async def _empty(running: Running) -> bool:
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = (await client.get(f"{running.services['registry']}/v1/projections")).raise_for_status()
+    return bool(answer.json()["store"]["position"] == 0)
