@@ -7,14 +7,13 @@ from datetime import date
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-KEY_BYTES = 32
+_MASTER_KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
     """Settings of one service. Every one is an environment variable: `database_url` is DINKOP_DATABASE_URL."""
 
-    model_config = SettingsConfigDict(env_prefix="DINKOP_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DINKOP_", frozen=True, hide_input_in_errors=True)
 
     database_url: str = Field(description="libpq URL of this service's own database")
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server or servers, comma-separated")
@@ -36,7 +35,7 @@ class Settings(BaseSettings):
     @field_validator("master_key")
     @classmethod
     def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and len(_decoded(given)) != KEY_BYTES:
+        if given is not None and len(_decoded(given)) != _MASTER_KEY_BYTES:
             raise ValueError("must be 32 random bytes in base64, as `openssl rand -base64 32` prints them")
         return given
 

@@ -12,6 +12,7 @@ STREAM = "DINKOP"
 SUBJECT_ROOT = "dinkop.v1"
 TYPE_ROOT = "id.go.malangkab.dinkop"
 UNKNOWN_KECAMATAN = "000000"
+SERVICES = ("registry", "rat", "mentoring", "reporting")
 
 
 class PublicEvent(BaseModel):

@@ -27,8 +27,9 @@ class Event(BaseModel):
 
 
 class Rejection(Exception):
-    """A rule says no: not in this state (HTTP 409). One subclass a rule; its docstring is the rule.
+    """A rule says no, in this state.
 
+    HTTP 409. One subclass a rule; its docstring is the rule.
     `slug` names the problem (`/problems/<slug>`); it is the class name in kebab case unless set.
     `facts` are members the problem document carries besides the standard ones.
     """
@@ -53,7 +54,10 @@ class Rejection(Exception):
 
 
 class Invalid(Rejection):
-    """A value cannot be right, whatever the state (HTTP 422). `field` names it."""
+    """This value cannot be right.
+
+    HTTP 422, whatever the state. `field` names the value.
+    """
 
     status = 422
     slug = "invalid"
@@ -64,7 +68,10 @@ class Invalid(Rejection):
 
 
 class Missing(Rejection):
-    """There is no such thing (HTTP 404)."""
+    """There is no such thing.
+
+    HTTP 404.
+    """
 
     status = 404
     slug = "not-found"

@@ -148,7 +148,10 @@ class EventStore(Protocol):
         """Return the first outcome under an idempotency key. Raises KeyReused."""
 
     async def remember(self, key: Key, answer: Mapping[str, Any]) -> None:
-        """Keep the answer of work that is not one commit (an import) under an idempotency key."""
+        """Keep the answer of work that is not one commit (an import) under an idempotency key.
+
+        The first answer stands. Raises KeyReused when it belongs to another request.
+        """
 
 
 # ---------------------------------------------------------------- public log

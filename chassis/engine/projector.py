@@ -1,5 +1,6 @@
 """The projector: folds the public log into a projection's live generation, exactly once."""
 
+import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from chassis.engine.ports import Checkpoint, Feed, GenerationMoved, LogMessage, 
 from contracts.envelope import Envelope
 
 log = structlog.get_logger()
+
+POLL = 0.5
 
 
 class SequenceGap(Exception):
@@ -42,6 +45,7 @@ class Projector[R: Row]:
     """Keeps the live generation of one projection up to date. It holds no means of publishing anything.
 
     `moved` is called with the new positions after each commit: readers that wait for a position wake up.
+    While paused, it asks every `poll` seconds whether it still is.
     """
 
     projection: Projection[R]
@@ -49,6 +53,7 @@ class Projector[R: Row]:
     feed: Feed
     moved: Callable[[str, dict[str, int]], None] = lambda name, positions: None
     status: ProjectorStatus = field(default_factory=ProjectorStatus)
+    poll: float = POLL
 
     async def run(self) -> None:
         """Follow the log until cancelled, or until something is wrong: the caller then starts it again.
@@ -56,31 +61,38 @@ class Projector[R: Row]:
         Starting again is always safe: everything is read from the checkpoint, and events at or below it
         are ignored.
         """
+        resumable = True
         while True:
-            self.status.paused = await self.read_model.paused()
+            await self._while_paused()
             checkpoint = await self.read_model.checkpoint()
             self._note(checkpoint)
             identity = await self.feed.identity()
             # In a log made anew the old place means nothing: read it from the start and skip what is known.
-            after = checkpoint.log_sequence if checkpoint.log == identity else 0
+            after = checkpoint.log_sequence if resumable and checkpoint.log == identity else 0
             try:
                 await self._follow(checkpoint, identity, after)
             except (GenerationMoved, LogReplaced) as moved:
+                # A log cut short keeps its identity, and says here that the place is void.
+                resumable = not isinstance(moved, LogReplaced)
                 log.info("projection.reload", projection=self.projection.name, reason=repr(moved))
+
+    async def _while_paused(self) -> None:
+        while await self.read_model.paused():
+            self.status.paused = True
+            await asyncio.sleep(self.poll)
+        self.status.paused = False
 
     async def _follow(self, checkpoint: Checkpoint, identity: str, after: int) -> None:
         async with aclosing(self.feed.follow(self.projection.services, after)) as batches:
             async for batch in batches:
-                if not batch:
-                    self.status.paused = await self.read_model.paused()
-                    if (
-                        not self.status.paused
-                        and (await self.read_model.checkpoint()).positions != checkpoint.positions
-                    ):
-                        raise GenerationMoved(self.projection.name)
-                    continue
-                checkpoint = await self.apply(batch, checkpoint, identity)
-                self._note(checkpoint)
+                if batch:
+                    checkpoint = await self.apply(batch, checkpoint, identity)
+                    self._note(checkpoint)
+                elif await self.read_model.paused():
+                    raise GenerationMoved(f"{self.projection.name} is paused")
+                elif (await self.read_model.checkpoint()).positions != checkpoint.positions:
+                    raise GenerationMoved(self.projection.name)
+                self.status.error = None
 
     async def apply(self, batch: Sequence[LogMessage], before: Checkpoint, identity: str) -> Checkpoint:
         """Fold a batch into the rows and move the checkpoint, in one transaction. Raises SequenceGap."""
@@ -107,7 +119,6 @@ class Projector[R: Row]:
 
     def _note(self, checkpoint: Checkpoint) -> None:
         self.status.positions = dict(checkpoint.positions)
-        self.status.error = None
         self.moved(self.projection.name, self.status.positions)
 
 

@@ -1,6 +1,7 @@
 """The relay: carries every stored event to the public log, once, in order, resuming from the log itself."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -13,6 +14,7 @@ log = structlog.get_logger()
 
 BATCH = 1_000
 POLL = 0.5
+LOOK = 2.0
 
 
 class StoreBehindLog(Exception):
@@ -34,7 +36,7 @@ class Relay:
 
     `publication` turns a stored event into its public message. Exactly one relay per service runs at a
     time (`lead` waits for that right and returns when it is lost); the log's own check keeps out one that
-    lost the right without noticing.
+    lost the right without noticing. An idle relay looks at the log every `look` seconds.
     """
 
     service: str
@@ -44,6 +46,7 @@ class Relay:
     status: RelayStatus = field(default_factory=RelayStatus)
     published: Callable[[Sequence[StoredEvent]], None] = lambda _: None
     poll: float = POLL
+    look: float = LOOK
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -53,14 +56,20 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled; an error ends it, and the caller starts it again after a pause."""
         last = await self.resume()
+        looked = time.monotonic()
         while True:
             self._more.clear()
             events = await self.store.read(last.sequence, BATCH)
-            if not events:
-                self.status.error = None
-                await _within(self._more.wait(), self.poll)
+            if events:
+                last = await self.relay(events, last)
                 continue
-            last = await self.relay(events, last)
+            self.status.error = None
+            await _within(self._more.wait(), self.poll)
+            # Nothing to publish would tell an idle relay that the log was lost or cut short.
+            if time.monotonic() - looked > self.look:
+                if await self.log.last(self.service) != last:
+                    last = await self.resume()
+                looked = time.monotonic()
 
     async def resume(self) -> LastPublished:
         """Return where to go on: the last message on the log, proven to be ours. Raises StoreBehindLog."""

@@ -81,7 +81,16 @@ class Call:
         if self._idempotency_key is None:
             return None
         parts = (self._request.method, self._request.url.path, self._request.url.query)
-        digest = hashlib.sha256("\n".join(parts).encode() + b"\n" + await self._request.body())
+        digest = hashlib.sha256("\n".join(parts).encode() + b"\n")
+        if self._request.headers.get("content-type", "").startswith("multipart/"):
+            # The body itself has a boundary that differs from one sending of a file to the next.
+            for name, part in (await self._request.form()).multi_items():
+                content = part.encode() if isinstance(part, str) else await part.read()
+                if not isinstance(part, str):
+                    await part.seek(0)
+                digest.update(f"{name}\n{len(content)}\n".encode() + content)
+        else:
+            digest.update(await self._request.body())
         return Key(self._idempotency_key, digest.hexdigest())
 
     def handler[C: Command, S, E: Event](self, decider: Decider[C, S, E]) -> Handler[C, S, E]:

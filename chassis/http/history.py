@@ -1,5 +1,6 @@
 """The history of one stream as an answer: what was recorded, by whom, when."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.engine.ports import Stream
+from chassis.engine.ports import StoredEvent, Stream
 from chassis.http.calls import Call
 
 
@@ -26,8 +27,15 @@ class HistoryItem(BaseModel):
     data: dict[str, Any]
 
 
-async def history(call: Call, stream: Stream) -> list[HistoryItem]:
-    """Return a stream, oldest first; empty when it does not exist."""
+def _as_stored(event: StoredEvent) -> dict[str, Any]:
+    data: dict[str, Any] = msgspec.json.decode(event.data)
+    return data
+
+
+async def history(
+    call: Call, stream: Stream, shown: Callable[[StoredEvent], dict[str, Any]] = _as_stored
+) -> list[HistoryItem]:
+    """Return a stream, oldest first; empty when it does not exist. `shown` says which data of an event to show."""
     return [
         HistoryItem(
             event_id=event.id,
@@ -37,7 +45,7 @@ async def history(call: Call, stream: Stream) -> list[HistoryItem]:
             recorded_at=event.recorded_at,
             actor=str(event.metadata.get("actor", "")),
             correlation_id=event.metadata.get("correlation_id"),
-            data=msgspec.json.decode(event.data),
+            data=shown(event),
         )
         for event in await call.runtime.store.load(stream)
     ]

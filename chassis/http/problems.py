@@ -66,7 +66,7 @@ def install(app: FastAPI, unreachable: tuple[type[Exception], ...]) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, refused: RequestValidationError) -> JSONResponse:
-        errors = [{"field": _field(error["loc"]), "problem": str(error["msg"])} for error in refused.errors()]
+        errors = [_explained(error) for error in refused.errors()]
         detail = "; ".join(f"{e['field']}: {e['problem']}" if e["field"] else e["problem"] for e in errors[:5])
         return problem(422, "invalid", detail, title="The request is not valid", errors=errors)
 
@@ -104,6 +104,14 @@ def internal(failed: Exception) -> JSONResponse:
     """Return the answer to a failure that is ours; what failed is in the log, not in the answer."""
     log.error("http.failed", exc_info=failed)
     return problem(500, "internal-error", "Something failed here. It is logged under the correlation id.")
+
+
+def _explained(error: Mapping[str, Any]) -> dict[str, str]:
+    if error["type"] == "json_invalid":
+        # Its location is the place in the text, not a field.
+        return {"field": "", "problem": f"The body is not JSON, from character {error['loc'][-1]} on"}
+    # Pydantic says this before what our own validators raise.
+    return {"field": _field(error["loc"]), "problem": str(error["msg"]).removeprefix("Value error, ")}
 
 
 def _field(location: Sequence[str | int]) -> str:

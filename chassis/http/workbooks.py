@@ -36,7 +36,7 @@ def read_workbook(content: bytes, decimal: str = ".") -> list[Sheet]:
     """
     try:
         child = subprocess.run(
-            [sys.executable, "-m", __name__, decimal],
+            [sys.executable, "-m", __name__, decimal, str(MEMORY_BYTES)],
             input=content,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,7 +95,7 @@ def main() -> None:
     from chassis.definitions.cells import NumberFormat
 
     for limit, amount in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_AS, int(sys.argv[2])),
         (resource.RLIMIT_CPU, SECONDS),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -43,10 +43,12 @@ class JetStreamFeed:
     def __init__(self, client: Client, stream: str = STREAM) -> None:
         self._client = client
         self._stream = stream
+        self._identity = ""
 
     async def identity(self) -> str:
         """Return when the stream was made. Raises Interrupted when there is none, or a NATS error."""
-        return (await look(self._ask, self._stream)).identity
+        self._identity = (await look(self._ask, self._stream)).identity
+        return self._identity
 
     async def head(self) -> int:
         """Return the stream's last sequence. Raises Interrupted when there is none, or a NATS error."""
@@ -56,10 +58,10 @@ class JetStreamFeed:
         """Yield batches of the messages of `services` (none named: of all) after a sequence, for ever.
 
         Every message once, in order, through restarts of the server; about once a second without messages an
-        empty batch. Raises LogReplaced when the stream is another one than at the start, or ends before
-        what was read; ConnectionClosedError when the connection was closed for good.
+        empty batch. Raises LogReplaced when the stream is not the one that `identity` told of (or the
+        first one seen), or ends before what was read; ConnectionClosedError when the connection was closed for good.
         """
-        identity, pause = "", _FIRST_PAUSE
+        identity, pause = self._identity, _FIRST_PAUSE
         while True:
             reading = _Reading(self._client, self._stream, frozenset(services), after)
             try:

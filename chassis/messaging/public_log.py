@@ -16,8 +16,6 @@ from contracts.envelope import STREAM, SUBJECT_ROOT
 
 # The server's bound on one atomic batch (ADR-50).
 BATCH = 1_000
-# Below this many messages one by one is as fast: a batch costs a second round trip's worth of set-up.
-TRICKLE = 2
 
 
 class _Problem(msgspec.Struct):

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Collection
+import struct
+import sys
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import suppress
+from typing import NamedTuple, Self
 
 from chassis.messaging.pulling import (
     HEARTBEAT,
@@ -36,26 +39,40 @@ _SILENCE = 10 * HEARTBEAT
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _TROUBLE = (Interrupted, WireError, OSError, TimeoutError)
 
-# A message exactly as Envelope.headers() and the server write it, up to its payload. What isn't exactly so
-# takes the general way, so this pattern decides on speed only. `++` and `*+` never give back: no backtracking.
-_UUID = rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_MESSAGE = re.compile(
-    rb"HMSG dinkop\.v1\.([\w-]++\.[\w-]++)\.[\w-]++ 2 "
-    rb"\$JS\.ACK\.[^. ]++\.[^. ]++\.\d++\.(\d++)\.(\d++)\.\d++\.\d++ (\d++) (\d++)\r\n()"
-    rb"NATS/1\.0\r\n"
-    rb"ce-specversion: 1\.0\r\n"
-    rb"ce-id: (%(uuid)b)\r\n"
-    rb"ce-source: [^\r\n]*+\r\n"
-    rb"ce-type: id\.go\.malangkab\.dinkop\.\1\.v\d++\r\n"
-    rb"ce-subject: (%(uuid)b)\r\n"
-    rb"ce-time: (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\r\n"
-    rb"ce-dataschema: [^\r\n]*+\r\n"
-    rb"ce-datacontenttype: [^\r\n]*+\r\n"
-    rb"ce-sequence: (\d++)\r\n"
-    rb"ce-streamversion: (\d++)\r\n"
-    rb"ce-correlationid: [^\r\n]*+\r\n"
-    rb"(?:(?!ce-(?!causationid: ))[^\r\n]++\r\n)*+\r\n" % {b"uuid": _UUID}
-)
+# What follows the last fixed place of a header block. `++` never gives back: no backtracking.
+_TAIL = re.compile(rb"(\d++)\r\nce-streamversion: (\d++)\r\nce-correlationid: ")
+_OURS, _CAUSATION = b"\r\nce-", b"\r\nce-causationid: "
+_PLACED = (b"id", b"subject", b"time", b"sequence")
+_UUID, _TIME, _Z = 36, 27, ord("Z")
+
+
+class _Layout(NamedTuple):
+    """Where things stand in the header blocks of one kind of event, and the unchanging text between them.
+
+    Taken from an event's own envelope as `Envelope.headers()` writes it. A block that differs anywhere is read
+    the general way, so a layout decides on speed only.
+    """
+
+    service: str
+    type: str
+    length: int
+    cut: Callable[[bytes, int], tuple[bytes, ...]]
+    before_id: bytes
+    before_subject: bytes
+    before_time: bytes
+    before_sequence: bytes
+
+    @classmethod
+    def of(cls, service: str, type_: str, envelope: Envelope) -> Self:
+        """Take the layout of an event that was read the general way."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in envelope.headers().items())
+        block = b"NATS/1.0\r\n" + lines.encode()
+        starts = [block.index(b"\r\nce-%b: " % name) + len(name) + 7 for name in _PLACED]
+        ends = [0, starts[0] + _UUID, starts[1] + _UUID, starts[2] + _TIME]
+        pieces = [block[end:start] for end, start in zip(ends, starts, strict=True)]
+        sizes = [str(len(piece)) for piece in pieces]
+        cutter = struct.Struct(f"{sizes[0]}s{_UUID}s{sizes[1]}s{_UUID}s{sizes[2]}s{_TIME}s{sizes[3]}s")
+        return cls(service, type_, cutter.size, cutter.unpack_from, *pieces)
 
 
 class LogUnreadable(Exception):
@@ -113,7 +130,10 @@ class _Reading:
         self._stream = stream
         self._services = services
         self._identity = identity
-        self._kinds: dict[bytes, tuple[str, str] | None] = {}
+        # By subject: a few hundred, an event type in a kecamatan each.
+        self._layouts: dict[bytes, _Layout] = {}
+        self._unwanted: set[bytes] = set()
+        self._line = _line(stream, "")
         self._consumer = ""
         # The stream sequence less the consumer's: constant, but for holes in the stream itself.
         self._offset = after
@@ -130,6 +150,7 @@ class _Reading:
             return False
         # Without a filter: the server delivers everything faster than a part, and then every sequence is seen.
         self._consumer, awaiting = await make_consumer(connection.ask, self._stream, self.last, None)
+        self._line = _line(self._stream, self._consumer)
         self._offset = self.last
         self._pulls = Pulls(self._stream, self._consumer, PULL)
         return awaiting > 0
@@ -156,102 +177,122 @@ class _Reading:
                 yield batch
 
     def _decode(self, buffer: bytes, connection: Connection) -> tuple[Batch, int]:
-        """Return the events wanted of a block, and where its incomplete rest starts."""
-        match, kinds, size, end = _MESSAGE.match, self._kinds, len(buffer), self.end
+        """Return the events wanted of a block, and where its incomplete rest starts.
+
+        Moves `last` only with everything before it decoded, so that whatever is raised, no event is passed over.
+        """
+        size, end, last, line_of = len(buffer), self.end, self.last, self._line.match
+        layouts, unwanted, count = self._layouts, self._unwanted, buffer.count
         batch: Batch = []
-        add = batch.append
+        add, tail_of = batch.append, _TAIL.match
         at = 0
-        while self.last < end:
-            found = match(buffer, at)
-            if found is None:
+        while last < end:
+            line = line_of(buffer, at)
+            if line is None:
                 part = parse(buffer, at)
                 if part is None:
                     break
-                self._general(part, batch, connection)
+                last = self._general(part, last, batch, connection)
                 at = part.end
                 continue
-            about, place, number, head, total, _, id_, subject, time, sequence, version = found.groups()
-            start = found.end()
-            if start - found.start(6) != int(head):
-                raise WireError(f"the header block of message {int(place)} is not as long as announced")
-            stop = start + int(total) - int(head)
+            about, log_place, number, head, total = line.groups()
+            start = line.end()
+            body, stop = start + int(head), start + int(total)
             if stop + 2 > size:
                 break
-            log_sequence = int(place)
-            if log_sequence != self.last + 1:
-                self._jump(log_sequence, int(number))
-            if log_sequence > end:
-                self.last = end
-                break
-            self.last = log_sequence
-            try:
-                wanted = kinds[about]
-            except KeyError:
-                wanted = kinds[about] = self._kind(about)
-            if wanted is not None:
-                add(
-                    (
-                        log_sequence,
-                        wanted[0],
-                        wanted[1],
-                        int(sequence),
-                        id_,
-                        subject,
-                        int(version),
-                        time,
-                        buffer[start:stop],
-                    )
-                )
+            log_sequence = int(log_place)
+            if log_sequence != last + 1:
+                self._jump(last, log_sequence, int(number))
+                if log_sequence > end:
+                    last = end
+                    break
+            last = log_sequence
             at = stop + 2
+            layout = layouts.get(about)
+            if layout is not None:
+                # The block is compared with its layout piece by piece; any difference takes the general way.
+                service, type_, length, cut, before_id, before_subject, before_time, before_sequence = layout
+                tail = start + length
+                if tail < body:
+                    one, id_, two, subject, three, time, four = cut(buffer, start)
+                    found = tail_of(buffer, tail, body)
+                    if (
+                        found is not None
+                        and one == before_id
+                        and two == before_subject
+                        and three == before_time
+                        and four == before_sequence
+                        and time[26] == _Z
+                        # Upper case would be another key.
+                        and id_.islower()
+                        and subject.islower()
+                        # Nothing said twice: version and correlation, and a causation if there is one.
+                        and ((ours := count(_OURS, tail, body)) == 2 or (ours == 3 and _CAUSATION in buffer[tail:body]))
+                    ):
+                        sequence, version = found.groups()
+                        data = buffer[body:stop]
+                        add((log_sequence, service, type_, int(sequence), id_, subject, int(version), time, data))
+                        continue
+            elif about in unwanted:
+                continue
+            elif self._is_unwanted(about):
+                unwanted.add(about)
+                continue
+            add(self._read(about, log_sequence, buffer[start:body], buffer[body:stop]))
+        self.last = last
         return batch, at
 
-    def _kind(self, about: bytes) -> tuple[str, str] | None:
-        service, type_ = about.decode().split(".")
-        return (service, type_) if not self._services or service in self._services else None
-
-    def _jump(self, log_sequence: int, number: int) -> None:
-        """Tell a hole in the stream from a message lost on its way."""
-        due = self.last - self._offset + 1
+    def _jump(self, last: int, log_sequence: int, number: int) -> None:
+        """Tell a hole in the stream from a message lost on its way. Raises Interrupted."""
+        due = last - self._offset + 1
         if number != due:
             raise Interrupted(f"the consumer's message {due} is missing, {number} came")
         self._offset = log_sequence - number
 
-    def _general(self, part: Frame | Control, batch: Batch, connection: Connection) -> None:
-        """Take in whatever isn't written exactly as our relay and the server's usual way have it."""
+    def _general(self, part: Frame | Control, last: int, batch: Batch, connection: Connection) -> int:
+        """Take in whatever isn't a message under the usual reply subject; return the last sequence."""
         if isinstance(part, Control):
             connection.control(part.line)
-            return
-        headers = parse_headers(part.headers)
+            return last
         if part.subject == connection.inbox:
-            self._pulls.status(headers)
-            return
+            self._pulls.status(parse_headers(part.headers))
+            return last
         if not part.reply:
-            return  # a late answer to a request
+            return last  # a late answer to a request
         log_sequence, number = delivered(part.reply)
-        if log_sequence != self.last + 1:
-            self._jump(log_sequence, number)
-        if log_sequence > self.end:
-            self.last = self.end
-            return
-        service, type_ = kind(part.subject)
-        if not self._services or service in self._services:
-            batch.append(_event(log_sequence, service, type_, headers, part.payload))
-        self.last = log_sequence
+        if log_sequence != last + 1:
+            self._jump(last, log_sequence, number)
+        about = part.subject.encode()
+        if log_sequence <= self.end and not self._is_unwanted(about):
+            batch.append(self._read(about, log_sequence, part.headers, part.payload))
+        return min(log_sequence, self.end)
+
+    def _is_unwanted(self, about: bytes) -> bool:
+        return bool(self._services) and kind(about.decode())[0] not in self._services
+
+    def _read(self, about: bytes, log_sequence: int, block: bytes, data: bytes) -> Event:
+        """Read an event whatever the order of its headers, and expect the next of its subject to look alike."""
+        service, type_ = map(sys.intern, kind(about.decode()))
+        try:
+            envelope = Envelope.from_headers(parse_headers(block))
+            event = (
+                log_sequence,
+                service,
+                type_,
+                envelope.sequence,
+                str(envelope.id).encode(),
+                str(envelope.subject).encode(),
+                envelope.stream_version,
+                timestamp(envelope.time).encode(),
+                data,
+            )
+        except ValueError as error:
+            raise MalformedEnvelope(f"log sequence {log_sequence} ({service}.{type_}): {error}") from error
+        self._layouts[about] = _Layout.of(service, type_, envelope)
+        return event
 
 
-def _event(log_sequence: int, service: str, type_: str, headers: dict[str, str], data: bytes) -> Event:
-    try:
-        envelope = Envelope.from_headers(headers)
-        return (
-            log_sequence,
-            service,
-            type_,
-            envelope.sequence,
-            str(envelope.id).encode(),
-            str(envelope.subject).encode(),
-            envelope.stream_version,
-            timestamp(envelope.time).encode(),
-            data,
-        )
-    except ValueError as error:
-        raise MalformedEnvelope(f"log sequence {log_sequence} ({service}.{type_}): {error}") from error
+def _line(stream: str, consumer: str) -> re.Pattern[bytes]:
+    """Return the usual first line of a message: subject, stream and consumer sequence, length of headers, of all."""
+    place = re.escape(f"$JS.ACK.{stream}.{consumer}.1.".encode())
+    return re.compile(rb"HMSG ([^ ]++) 2 %b(\d++)\.(\d++)\.[^ ]++ (\d++) (\d++)\r\n" % place)

@@ -1,11 +1,15 @@
 """Reactions as FastStream subscribers: durable, one message at a time, acknowledged when it is done with."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NoReturn
 
+import nats.errors
 import structlog
 from faststream.middlewares import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
 
 from contracts.envelope import STREAM, SUBJECT_ROOT, PublicEvent
 
@@ -17,10 +21,17 @@ ACK_WAIT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 
 
-def subscribe(broker: NatsBroker, durable: str, event: type[PublicEvent], handle: Handle) -> None:
+class SubscriptionLost(Exception):
+    """The server no longer knows a subscription, as after the loss of the stream: subscribe again."""
+
+
+def subscribe(
+    broker: NatsBroker, durable: str, event: type[PublicEvent], handle: Handle, ack_wait: float = ACK_WAIT
+) -> None:
     """Deliver every event of a type to `handle`, in order, until it returns without raising.
 
-    One message is in flight at a time, so a later one never overtakes one that is being tried again.
+    One message is in flight at a time, so a later one never overtakes one that is being tried again. What is
+    not acknowledged within `ack_wait` seconds, because its process died, is delivered again.
     """
 
     @broker.subscriber(
@@ -29,7 +40,7 @@ def subscribe(broker: NatsBroker, durable: str, event: type[PublicEvent], handle
         pull_sub=PullSub(batch_size=1, timeout=1.0),
         durable=durable,
         deliver_policy=DeliverPolicy.ALL,
-        config=ConsumerConfig(ack_wait=ACK_WAIT, max_ack_pending=1, max_deliver=-1),
+        config=ConsumerConfig(ack_wait=ack_wait, max_ack_pending=1, max_deliver=-1),
         ack_policy=AckPolicy.MANUAL,
     )
     async def deliver(body: bytes, message: NatsMessage) -> None:
@@ -42,3 +53,20 @@ def subscribe(broker: NatsBroker, durable: str, event: type[PublicEvent], handle
             await message.nack(delay=pause)
         else:
             await message.ack()
+
+
+async def watch(broker: NatsBroker, durables: Collection[str], every: float = 1.0) -> NoReturn:
+    """Look at the subscriptions of a started broker every so many seconds. Raises SubscriptionLost.
+
+    FastStream itself would ask a consumer that is gone for messages for ever.
+    """
+    jetstream = broker.connection.jetstream()
+    while True:
+        await asyncio.sleep(every)
+        for durable in durables:
+            try:
+                await jetstream.consumer_info(STREAM, durable)
+            except NotFoundError:
+                raise SubscriptionLost(durable) from None
+            except (nats.errors.Error, TimeoutError):
+                pass  # the connection is down; it comes back by itself

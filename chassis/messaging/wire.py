@@ -168,7 +168,15 @@ class Connection:
         elif word not in (b"PONG", b"INFO", b"+OK"):
             raise WireError(f"the server says {line.decode(errors='replace')!r}")
 
+    async def close(self) -> None:
+        """Close, after what was sent has left if that takes no longer than a moment."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self.abort()
+
     def abort(self) -> None:
         """Close at once."""
         self._writer.transport.abort()
-

@@ -16,6 +16,7 @@ LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that broke while asyncpg was preparing a statement on it
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
@@ -24,6 +25,11 @@ LOST = (
 
 # The same, as it comes out of SQLAlchemy.
 UNREACHABLE = (*LOST, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+
+
+def lost(error: Exception) -> bool:
+    """Tell whether asking again may help: the server was lost, and not the question wrong."""
+    return isinstance(error, LOST) and not isinstance(error, asyncpg.DataError)
 
 
 def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
@@ -58,7 +64,7 @@ class Database:
 @asynccontextmanager
 async def connect(database_url: str, connections: int = 8) -> AsyncIterator[Database]:
     """Open a service's database; waits up to a minute for a server that is still starting."""
-    async for attempt in stamina.retry_context(on=LOST, timeout=60, attempts=None, wait_max=1.0):
+    async for attempt in stamina.retry_context(on=lost, timeout=60, attempts=None, wait_max=1.0):
         with attempt:
             pool = await asyncpg.create_pool(database_url, min_size=1, max_size=connections, command_timeout=60)
     engine = create_async_engine(

@@ -20,7 +20,7 @@ from chassis.engine.ports import (
     Stream,
     WrongVersion,
 )
-from chassis.storage.database import LOST, Pool
+from chassis.storage.database import Pool, lost
 
 _COLUMNS = (
     "position, event_id, stream_kind, stream_id, version, type, schema_version, data::text, metadata::text, recorded_at"
@@ -107,19 +107,14 @@ class PostgresEventStore:
         return Appended(version or 0, position or 0, recorded_at, msgspec.json.decode(answer), repeated=True)
 
     async def remember(self, key: Key, answer: Mapping[str, Any]) -> None:
-        """Keep the answer of work that is not one commit (an import) under an idempotency key."""
-        # Two imports under one key that raced each other: the first answer stands.
-        query = """INSERT INTO idempotency_keys (key, fingerprint, answer, recorded_at)
-                   SELECT $1, $2, $3::jsonb, clock_timestamp()
-                   WHERE NOT EXISTS (SELECT FROM idempotency_keys WHERE key = $1)"""
-        try:
-            await self._fetch(query, key.key, key.fingerprint, msgspec.json.encode(answer).decode())
-        except asyncpg.UniqueViolationError:
-            await self.recall(key)
+        """Keep the answer of work that is not one commit, unless there is one already. Raises KeyReused."""
+        encoded = msgspec.json.encode(answer).decode()
+        await self._fetch("SELECT remember($1, $2, $3::jsonb)", key.key, key.fingerprint, encoded)
+        await self.recall(key)
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async for attempt in stamina.retry_context(
-            on=LOST, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0
+            on=lost, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
         ):
             with attempt:
                 return await self._pool.fetch(query, *arguments)

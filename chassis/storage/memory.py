@@ -84,7 +84,7 @@ class InMemoryEventStore:
             self._events.append(event)
             stream = self._streams.setdefault(commit.stream, stream)
             stream.append(event)
-        released = {(claim.space, claim.key) for claim in commit.release}
+        released = {(claim.space, claim.key) for claim in (*commit.release, *commit.take)}
         self._claims = [
             (claim, holder)
             for claim, holder in self._claims
@@ -134,6 +134,6 @@ class InMemoryEventStore:
         return first
 
     async def remember(self, key: Key, answer: Mapping[str, Any]) -> None:
-        """Keep the answer of work that is not one commit (an import) under an idempotency key."""
+        """Keep the answer of work that is not one commit, unless there is one already. Raises KeyReused."""
         if await self.recall(key) is None:
             self._keys[key.key] = (key.fingerprint, Appended(0, 0, self._now(), dict(answer), repeated=True))

@@ -15,7 +15,7 @@ from chassis.definitions.decider import Rejection
 from chassis.definitions.sealed import Sealed
 from chassis.storage.database import Pool
 
-from chassis.settings import KEY_BYTES
+_KEY_BITS = 256
 _NONCE_BYTES = 12
 _VERSION = "1."
 """Stands before every sealed text, so that another cipher can follow one day."""
@@ -42,7 +42,7 @@ class DataKey:
     @classmethod
     def new(cls, subject: UUID) -> "DataKey":
         """Return a fresh key. What it seals is lost unless `Vault.keep` has kept it first."""
-        return cls(subject, AESGCM.generate_key(KEY_BYTES * 8))
+        return cls(subject, AESGCM.generate_key(_KEY_BITS))
 
     def seal(self, place: str, plain: bytes) -> Sealed:
         """Return the ciphertext of `plain` for `place`, such as the name of the field that will hold it."""
@@ -52,7 +52,11 @@ class DataKey:
         """Return what was sealed for `place`. Raises Unreadable."""
         if not sealed.startswith(_VERSION):
             raise Unreadable(f"{place} of {self.subject} is sealed in a way this code does not know")
-        return _decrypt(self.key, base64.b64decode(sealed[len(_VERSION) :]), self._bound_to(place))
+        try:
+            encrypted = base64.b64decode(sealed[len(_VERSION) :], validate=True)
+        except ValueError as damaged:
+            raise Unreadable(f"{place} of {self.subject} is damaged") from damaged
+        return _decrypt(self.key, encrypted, self._bound_to(place))
 
     def _bound_to(self, place: str) -> bytes:
         return self.subject.bytes + place.encode()
@@ -107,5 +111,5 @@ def _encrypt(key: bytes, plain: bytes, bound_to: bytes) -> bytes:
 def _decrypt(key: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter when it is too short to hold a nonce
         raise Unreadable("does not open: sealed under another key, for another place, or damaged") from None

@@ -24,7 +24,7 @@ class DeciderSpec[C: Command, S, E: Event]:
 
     def then(self, *expected: E) -> None:
         """Expect exactly these events, and that they fold."""
-        decided = self._decided()
+        decided = self.decided()
         assert list(decided) == list(expected)
         self.decider.fold([*self.history, *decided])
 
@@ -35,7 +35,7 @@ class DeciderSpec[C: Command, S, E: Event]:
     def then_refused(self, rule: type[Rejection], field: str | None = None) -> Rejection:
         """Expect a refusal by this rule (naming `field`) and return it."""
         try:
-            decided = self._decided()
+            decided = self.decided()
         except rule as raised:
             refusal = raised
         else:
@@ -45,6 +45,7 @@ class DeciderSpec[C: Command, S, E: Event]:
             assert refusal.field == field
         return refusal
 
-    def _decided(self) -> Sequence[E]:
+    def decided(self) -> Sequence[E]:
+        """Return the events, or raise the refusal."""
         assert self.command is not None, "call .when(command) first"
         return self.decider.decide(self.command, self.decider.fold(self.history))

@@ -330,16 +330,15 @@ def correct(command: CorrectCooperative, state: Cooperative) -> Sequence[Coopera
         raise NoSuchCooperative
     of_registered_place = "kecamatan_code" in command.changes
     before = _place(state, of_registered_place)
+    told = command.changes
+    _not_after(command.today, told.get("legal_entity_date"), "changes.legal_entity_date")
+    _within(told.get("kecamatan_code", before.kecamatan_code), told.get("village_code"), "changes.village_code")
     differing = {
-        name: value
-        for name, value in command.changes.items()
-        if value != getattr(before if name in PLACE_FIELDS else state, name)
+        name: value for name, value in told.items() if value != getattr(before if name in PLACE_FIELDS else state, name)
     }
     if not differing:
         raise NothingChanged("changes")
     changes = cast(Changes, _leaving_the_village(differing, before))
-    _not_after(command.today, changes.get("legal_entity_date"), "changes.legal_entity_date")
-    _within(changes.get("kecamatan_code", before.kecamatan_code), changes.get("village_code"), "changes.village_code")
     if of_registered_place and state.moves:
         # Even when it does not change, it says which place the correction speaks of.
         changes = {**changes, "kecamatan_code": command.changes["kecamatan_code"]}
@@ -375,10 +374,11 @@ def enter_listing(command: EnterListing, state: Cooperative) -> Sequence[Coopera
         _within(listing.get("kecamatan_code"), listing.get("village_code"))
         return [CooperativeRegistered(**cast(dict[str, Any], listing), source=command.source)]
     differing = {name: value for name, value in listing.items() if value != state.listed.get(name)}
-    changes = cast(Listing, _leaving_the_village(differing, state.registered_place))
-    if not _lies_in(changes.get("kecamatan_code", state.registered_place.kecamatan_code), changes.get("village_code")):
+    kecamatan_code = differing.get("kecamatan_code", state.registered_place.kecamatan_code)
+    if not _lies_in(cast(str | None, kecamatan_code), cast(str | None, differing.get("village_code"))):
         # The office has corrected the kecamatan; a village of the one the list believes in is of no use.
-        del changes["village_code"]
+        del differing["village_code"]
+    changes = cast(Listing, _leaving_the_village(differing, state.registered_place))
     if not changes:
         return []
     after = _changed(state, changes, of_registered_place=True)

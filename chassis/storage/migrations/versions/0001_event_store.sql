@@ -117,7 +117,8 @@ BEGIN
              WHERE x.space = claim->>'space' AND x.key = claim->>'key' AND x.stream_id = stream;
         END LOOP;
         FOR claim IN SELECT value FROM jsonb_array_elements(c->'take') LOOP
-            INSERT INTO claims VALUES (claim->>'space', claim->>'key', claim->>'qualifier', stream);
+            INSERT INTO claims VALUES (claim->>'space', claim->>'key', claim->>'qualifier', stream)
+            ON CONFLICT (space, key, stream_id) DO UPDATE SET qualifier = excluded.qualifier;
         END LOOP;
 
         IF c->>'key' IS NOT NULL THEN
@@ -127,6 +128,17 @@ BEGIN
 
         RETURN QUERY SELECT 'appended', current, head, moment, c->'answer';
     END LOOP;
+END $$;
+
+-- Keep the answer of work that is not one commit, unless its key was used before; under the same lock as
+-- append, or the two could race for one key.
+CREATE FUNCTION remember(new_key text, new_fingerprint text, new_answer jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1);
+    INSERT INTO idempotency_keys (key, fingerprint, answer, recorded_at)
+    SELECT new_key, new_fingerprint, new_answer, clock_timestamp()
+     WHERE NOT EXISTS (SELECT FROM idempotency_keys k WHERE k.key = new_key);
 END $$;
 
 -- What each reaction has handled. Attempts are counted before they are made; the outcome follows.

@@ -1,0 +1,1 @@
+"""The projections of the mentoring service."""

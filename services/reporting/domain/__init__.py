@@ -1,0 +1,1 @@
+"""The rules of reporting: pure functions from dated facts to verdicts and counts."""

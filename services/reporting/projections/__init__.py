@@ -1,0 +1,1 @@
+"""The read models of reporting, one a file."""

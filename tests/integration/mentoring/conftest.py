@@ -1,0 +1,83 @@
+"""The mentoring service on real servers."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import date
+from uuid import UUID
+
+import httpx
+import pytest
+from mentoring_service import Register, serving
+from nats.aio.client import Client
+from servers import Nats
+
+from chassis.definitions import clock
+from chassis.engine.ports import PublicMessage
+from chassis.messaging.public_log import JetStreamLog
+from chassis.settings import Settings
+from chassis.storage.migrations import migrate
+from contracts import registry
+from contracts.envelope import Envelope, nats_subject
+from services.mentoring.service import service
+
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+TODAY = date(2024, 11, 14)
+
+
+@pytest.fixture
+async def mentoring_url(database_url: str) -> str:
+    """The URL of a fresh database with the newest schema of mentoring."""
+    await migrate(database_url, service.migrations)
+    return database_url
+
+
+@pytest.fixture
+def settings(mentoring_url: str, nats: Nats) -> Settings:
+    """What the service is told."""
+    return Settings(
+        database_url=mentoring_url,
+        nats_url=nats.url,
+        nats_monitoring_url=nats.monitoring_url,
+        today=TODAY,
+        master_key=MASTER_KEY,
+    )
+
+
+@pytest.fixture
+async def client(settings: Settings, public_stream: Client) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the running service."""
+    async with serving(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def register(public_stream: Client) -> Register:
+    """Make the registry register a cooperative; returns its id and the position to wait for."""
+
+    async def publish() -> tuple[UUID, str]:
+        log = JetStreamLog(public_stream)
+        last = await log.last("registry")
+        cooperative_id = clock.new_id()
+        event = registry.CooperativeRegistered(
+            cooperative_id=cooperative_id,
+            kecamatan_code="35.07.21",
+            name="KSP Contoh",
+            legal_entity_number="1",
+            legal_entity_date=None,
+        )
+        envelope = Envelope(
+            id=clock.new_id(),
+            service="registry",
+            type="CooperativeRegistered",
+            schema_version=1,
+            subject=cooperative_id,
+            time=clock.now(),
+            sequence=last.sequence + 1,
+            stream_version=1,
+            correlation_id="test",
+        )
+        subject = nats_subject("registry", envelope.type, event.kecamatan_code)
+        await log.publish("registry", [PublicMessage(subject, envelope, event.model_dump_json().encode())], last)
+        return cooperative_id, f"registry:{envelope.sequence}"
+
+    return publish

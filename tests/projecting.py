@@ -1,0 +1,183 @@
+"""A projection over two services, and a log and read model in memory, for tests of the projector."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from chassis.definitions.projection import Projection, Received, Row
+from chassis.engine.ports import Checkpoint, GenerationMoved, LogMessage, LogReplaced
+from chassis.engine.projector import receive
+from contracts.envelope import Envelope, PublicEvent
+
+KEYS = [UUID(int=number) for number in range(1, 4)]
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Planted(PublicEvent):
+    """Something was planted."""
+
+    service: ClassVar[str] = "field"
+    what: str
+
+
+class Harvested(PublicEvent):
+    """The plot is empty again."""
+
+    service: ClassVar[str] = "field"
+
+
+class Rained(PublicEvent):
+    """Rain fell on the plot."""
+
+    service: ClassVar[str] = "sky"
+    millimetres: int
+
+
+class Thundered(PublicEvent):
+    """Nothing that the projection reads, and yet counted."""
+
+    service: ClassVar[str] = "sky"
+
+
+class Plot(Row, frozen=True):
+    """What each service said of one plot, in its own order."""
+
+    plot: UUID
+    crops: str
+    rain: list[int]
+
+
+def on_planted(row: Plot | None, received: Received[Planted]) -> Plot:
+    """The order within a service shows in the row."""
+    row = row or Plot(received.subject, "", [])
+    return msgspec.structs.replace(row, crops=row.crops + received.data.what)
+
+
+def on_harvested(row: Plot | None, received: Received[Harvested]) -> Plot | None:
+    """A plot of which nobody else has said anything disappears with its crops."""
+    return msgspec.structs.replace(row, crops="") if row and row.rain else None
+
+
+def on_rained(row: Plot | None, received: Received[Rained]) -> Plot:
+    """The order within a service shows in the row."""
+    row = row or Plot(received.subject, "", [])
+    return msgspec.structs.replace(row, rain=[*row.rain, received.data.millimetres])
+
+
+plots: Projection[Plot] = Projection(
+    name="plots",
+    version=1,
+    table=sa.Table(
+        "plots",
+        sa.MetaData(),
+        sa.Column("plot", sa.Uuid, primary_key=True),
+        sa.Column("crops", sa.Text, nullable=False, index=True),
+        sa.Column("rain", postgresql.JSONB, nullable=False),
+    ),
+    row=Plot,
+    handlers={Planted: on_planted, Harvested: on_harvested, Rained: on_rained},
+)
+
+
+def message(event: PublicEvent, sequence: int, key: UUID, log_sequence: int = 0) -> LogMessage:
+    """Return an event as it is read back from the log."""
+    envelope = Envelope(
+        id=UUID(int=sequence << 64 | hash(event.service) & 0xFFFF),
+        service=event.service,
+        type=event.type_name(),
+        schema_version=1,
+        subject=key,
+        time=MOMENT + timedelta(seconds=sequence),
+        sequence=sequence,
+        stream_version=1,
+        correlation_id="c",
+    )
+    return LogMessage(
+        log_sequence, event.service, event.type_name(), envelope.headers(), event.model_dump_json().encode()
+    )
+
+
+def naive(messages: Iterable[LogMessage]) -> dict[Hashable, Row]:
+    """Return the rows of the naive fold over distinct messages in order."""
+    return dict(plots.fold(r for r in (receive(plots, m) for m in messages) if r))
+
+
+@dataclass
+class MemoryReadModel:
+    """A live generation in a dictionary (engine.ports.ReadModel)."""
+
+    stored: dict[Hashable, Row] = field(default_factory=dict)
+    at: Checkpoint = field(default_factory=Checkpoint)
+    is_paused: bool = False
+    commits: int = 0
+
+    async def checkpoint(self) -> Checkpoint:
+        return self.at
+
+    async def paused(self) -> bool:
+        return self.is_paused
+
+    @asynccontextmanager
+    async def write(self, before: Checkpoint, after: Checkpoint) -> AsyncIterator["MemoryWrite"]:
+        if self.is_paused or dict(before.positions) != dict(self.at.positions):
+            raise GenerationMoved
+        transaction = MemoryWrite(dict(self.stored))
+        yield transaction
+        self.stored, self.at = transaction.stored, after
+        self.commits += 1
+
+
+@dataclass
+class MemoryWrite:
+    """A transaction: nothing of it is seen until it commits (engine.ports.ReadModelWrite)."""
+
+    stored: dict[Hashable, Row]
+
+    async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
+        return {key: self.stored[key] for key in keys if key in self.stored}
+
+    async def save(self, rows: Mapping[Hashable, Row | None]) -> None:
+        for key, row in rows.items():
+            if row is None:
+                self.stored.pop(key, None)
+            else:
+                self.stored[key] = row
+
+
+@dataclass
+class MemoryFeed:
+    """A log in a list (engine.ports.Feed), which a test may replace or cut short."""
+
+    messages: list[LogMessage] = field(default_factory=list)
+    incarnation: str = "first"
+    batch: int = 3
+    followed_from: list[int] = field(default_factory=list)
+
+    def add(self, event: PublicEvent, sequence: int, key: UUID = KEYS[0]) -> None:
+        """Publish."""
+        self.messages.append(message(event, sequence, key, len(self.messages) + 1))
+
+    async def identity(self) -> str:
+        return self.incarnation
+
+    async def head(self) -> int:
+        return len(self.messages)
+
+    async def follow(self, services: Collection[str], after: int) -> AsyncGenerator[list[LogMessage]]:
+        self.followed_from.append(after)
+        incarnation = self.incarnation
+        while True:
+            if incarnation != self.incarnation or after > len(self.messages):
+                raise LogReplaced
+            batch = self.messages[after : after + self.batch]
+            after += len(batch)
+            yield [m for m in batch if m.service in services]
+            await asyncio.sleep(0 if batch else 0.01)
