@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -17,20 +17,13 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from chassis.engine.projector import SequenceGap
-from chassis.engine.rebuild import Report, Unappliable
-from chassis.messaging.replay import LogUnreadable
-from chassis.storage.generations import RebuildRunning
-from dinkop import listings, public_events, replays
-from dinkop.demonstration.filling import fill_once
-from dinkop.demonstration.load import LoadFailed
-from dinkop.demonstration.regency import TODAY
-from dinkop.doctor import examine
 from dinkop.home import Home, Running
 from dinkop.ports import Ports
 from dinkop.processes import CannotStart
-from dinkop.supervisor import Supervisor
-from dinkop.system import Failed, System, Unreachable
+from dinkop.system import Failed, Misused, System, Unreachable
+
+if TYPE_CHECKING:
+    from chassis.engine.rebuild import Report
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 imports = typer.Typer(no_args_is_help=True, help="Read a list into registry and rat.")
@@ -68,11 +61,11 @@ def carry_out[T](work: Coroutine[Any, Any, T]) -> T:
     """Run the work of a command. Expected failures end the process with the exit code they have."""
     try:
         return asyncio.run(work)
-    except (Unreachable, CannotStart, LogUnreadable, OSError) as problem:
+    except (Unreachable, CannotStart, OSError) as problem:
         code, words = ExitCode.UNREACHABLE, str(problem)
-    except replays.UnknownProjection as problem:
+    except Misused as problem:
         code, words = ExitCode.USAGE, str(problem)
-    except (Failed, LoadFailed, SequenceGap, Unappliable, RebuildRunning) as problem:
+    except Failed as problem:
         code, words = ExitCode.FAILED, str(problem)
     except (KeyboardInterrupt, asyncio.CancelledError):
         code, words = ExitCode.INTERRUPTED, "Interrupted."
@@ -92,6 +85,9 @@ def up(home: HomeOption = None, port_base: PortBase = None) -> None:
 @app.command()
 def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
     """Start the system and, on an empty home, fill it with the demonstration regency."""
+    from dinkop.demonstration.filling import fill_once
+    from dinkop.demonstration.regency import TODAY
+
     environment = {"DINKOP_TODAY": TODAY.isoformat(), **os.environ}
     chosen = Home.choose(home)
 
@@ -118,6 +114,8 @@ def _run(
     environment: dict[str, str],
     on_ready: Callable[[Running], Coroutine[Any, Any, None]],
 ) -> None:
+    from dinkop.supervisor import Supervisor
+
     ports = Ports() if port_base is None else Ports.after(port_base)
     chosen = Home.choose(home)
     out.print(f"Starting on {chosen.directory} …", highlight=False, soft_wrap=True)
@@ -246,6 +244,8 @@ def projections(home: HomeOption = None, as_json: AsJson = False) -> None:
 @app.command()
 def doctor(home: HomeOption = None, port_base: PortBase = None, as_json: AsJson = False) -> None:
     """Check the installation and say what to mend."""
+    from dinkop.doctor import examine
+
     ports = Ports() if port_base is None else Ports.after(port_base)
 
     async def look() -> list[dict[str, Any]]:
@@ -276,6 +276,8 @@ def import_ods(
     as_json: AsJson = False,
 ) -> None:
     """Read the Ministry's export: the register, and the meetings it tells of. Once read, it changes nothing more."""
+    from dinkop import listings
+
     system = carry_out(_found(home))
     done = carry_out(listings.import_list(system, "ods", file, dry_run=dry_run, progress=_bar("Import")))
     if report:
@@ -316,7 +318,12 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Replay the events into a new generation beside the live one, and swap. Reads and writes go on meanwhile."""
-    chosen = carry_out(_resolved(name))
+    from dinkop import replays
+
+    async def resolved() -> Any:
+        return replays.resolve(name)
+
+    chosen = carry_out(resolved())
     system = carry_out(_found(home))
     reports: list[dict[str, Any]] = []
     bar = Progress(
@@ -333,7 +340,7 @@ def rebuild(
             full = f"{service}.{projection.name}"
             task = bar.add_task(full, total=None, rate="")
 
-            def move(report: Report, task: Any = task, full: str = full) -> None:
+            def move(report: "Report", task: Any = task, full: str = full) -> None:
                 bar.update(
                     task,
                     description=f"{full}: {report.phase}",
@@ -354,10 +361,6 @@ def rebuild(
         out.print_json(data={"items": reports})
 
 
-async def _resolved(name: str) -> list[Any]:
-    return replays.resolve(name)
-
-
 # ---------------------------------------------------------------- events
 
 
@@ -376,6 +379,8 @@ def events_tail(
     as_json: AsJson = False,
 ) -> None:
     """Follow the stream of public events."""
+    from dinkop import public_events
+
     system = carry_out(_found(home))
 
     async def show() -> None:
@@ -393,6 +398,8 @@ def events_tail(
 @events.command("show")
 def events_show(event_id: UUID, home: HomeOption = None) -> None:
     """Show one event by its id."""
+    from dinkop import public_events
+
     system = carry_out(_found(home))
     message = carry_out(public_events.find(system, event_id))
     out.print_json(data=public_events.cloud_event(message))
@@ -401,6 +408,8 @@ def events_show(event_id: UUID, home: HomeOption = None) -> None:
 @events.command("export")
 def events_export(file: Path, home: HomeOption = None, as_json: AsJson = False) -> None:
     """Write all events up to now as JSON lines, stamped with their position in the first line."""
+    from dinkop import public_events
+
     system = carry_out(_found(home))
     bar = _bar("Export")
     stamp = carry_out(public_events.export(system, file, lambda done, total: bar("events", done, total)))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import xlsxwriter
 
 from chassis.definitions.clock import new_id
 from dinkop.system import System, explained
@@ -69,6 +68,8 @@ async def _send(
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write the row-by-row report of an import as XLSX: one sheet a service, a line for every remark."""
+    import xlsxwriter
+
     with xlsxwriter.Workbook(str(path)) as book:
         bold = book.add_format({"bold": True})
         for service, answer in report.items():

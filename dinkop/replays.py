@@ -6,18 +6,15 @@ from typing import Any
 
 from chassis.bootstrap import Service
 from chassis.definitions.projection import Projection
-from chassis.engine.rebuild import Rebuild, Report
+from chassis.engine.projector import SequenceGap
+from chassis.engine.rebuild import Rebuild, Report, Unappliable
 from chassis.messaging import connection
 from chassis.messaging.feed import JetStreamFeed
-from chassis.messaging.replay import Batch, replay
+from chassis.messaging.replay import Batch, LogUnreadable, replay
 from chassis.storage import database
-from chassis.storage.generations import building
+from chassis.storage.generations import RebuildRunning, building
 from contracts.envelope import SERVICES, STREAM
-from dinkop.system import System
-
-
-class UnknownProjection(Exception):
-    """There is no projection of this name; the text lists those there are."""
+from dinkop.system import Failed, Misused, System, Unreachable
 
 
 def manifest(service: str) -> Service:
@@ -29,7 +26,7 @@ def manifest(service: str) -> Service:
 def resolve(name: str) -> list[tuple[str, Projection[Any]]]:
     """Return the projections a name means: `reporting.health_status`, a short name that is unique, or `all`.
 
-    Raises UnknownProjection.
+    Raises Misused.
     """
     every = [(service, projection) for service in SERVICES for projection in manifest(service).projections]
     if name == "all":
@@ -39,7 +36,7 @@ def resolve(name: str) -> list[tuple[str, Projection[Any]]]:
         return found
     what = "several projections" if found else "no projection"
     there = ", ".join(f"{service}.{projection.name}" for service, projection in found or every)
-    raise UnknownProjection(f"{name} names {what}. There are: {there}, or all.")
+    raise Misused(f"{name} names {what}. There are: {there}, or all.")
 
 
 async def rebuild(
@@ -47,9 +44,20 @@ async def rebuild(
 ) -> Report:
     """Replay the stream into a new generation beside the live one, and swap.
 
-    The live projection, reads and writes go on meanwhile. Raises RebuildRunning, SequenceGap, Unappliable or
-    LogUnreadable, and has then changed nothing.
+    The live projection, reads and writes go on meanwhile. Raises Failed or Unreachable, and has then changed
+    nothing.
     """
+    try:
+        return await _rebuild(system, service, projection, progress)
+    except LogUnreadable as problem:
+        raise Unreachable(str(problem)) from problem
+    except (RebuildRunning, SequenceGap, Unappliable) as problem:
+        raise Failed(str(problem)) from problem
+
+
+async def _rebuild(
+    system: System, service: str, projection: Projection[Any], progress: Callable[[Report], None]
+) -> Report:
     running = system.running
 
     def from_stream(services: Collection[str], after: int, until: int) -> AsyncGenerator[Batch]:

@@ -19,6 +19,10 @@ class Failed(Exception):
     """A check failed, or a service refused; the text says why."""
 
 
+class Misused(Exception):
+    """The command line asks for something there is not; the text lists what there is."""
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """A running system."""

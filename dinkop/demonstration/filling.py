@@ -2,8 +2,9 @@
 
 import httpx
 
-from dinkop.demonstration.load import Progress, load
+from dinkop.demonstration.load import LoadFailed, Progress, load
 from dinkop.home import Home, Running
+from dinkop.system import Failed
 
 LOADING, LOADED = "loading", "loaded"
 
@@ -11,14 +12,17 @@ LOADING, LOADED = "loading", "loaded"
 async def fill_once(home: Home, running: Running, progress: Progress) -> bool:
     """Load the demonstration unless the home holds something; return whether it was loaded now.
 
-    A load that was cut off goes on: its requests carry keys that are always the same. Raises LoadFailed.
+    A load that was cut off goes on: its requests carry keys that are always the same. Raises Failed.
     """
     mark = home.directory / "demonstration"
     state = mark.read_text("utf-8") if mark.exists() else ""
     if state == LOADED or (state != LOADING and not await _empty(running)):
         return False
     mark.write_text(LOADING, "utf-8")
-    await load(running.services, progress)
+    try:
+        await load(running.services, progress)
+    except LoadFailed as problem:
+        raise Failed(str(problem)) from problem
     mark.write_text(LOADED, "utf-8")
     return True
 
