@@ -119,6 +119,7 @@ class Background:
 
     async def _lead(self, store: database.Database, broker: Broker, lost: asyncio.Future[None]) -> None:
         nats = client(broker)
+        await stream.ensure(nats.jetstream(), self.settings.nats_replicas)
         self.relay = Relay(
             self.service.name,
             self.runtime.store,
@@ -145,7 +146,6 @@ class Background:
     def _guarded_relay(self, nats: Any, relay: Relay) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             await stream.assert_durable(self.settings.nats_monitoring_url)
-            await stream.ensure(nats.jetstream(), self.settings.nats_replicas)
             await relay.run()
 
         return run

@@ -10,15 +10,16 @@ from pathlib import Path
 import asyncpg
 import nats as nats_py
 import pytest
+from eventually import eventually
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+from servers import Nats, Postgres, answers, nats_server, postgres_server
 
 from chassis.messaging import stream
 from chassis.storage import database
 from chassis.storage.database import Database
 from chassis.storage.migrations import migrate
 from contracts.envelope import STREAM
-from servers import Nats, Postgres, answers, nats_server, postgres_server
 
 TEMPLATE = "template_of_a_service"
 _numbers = itertools.count(1)
@@ -114,7 +115,8 @@ async def nats_client(nats: Nats) -> AsyncIterator[Client]:
 @pytest.fixture
 async def public_stream(nats_client: Client) -> Client:
     """A client of the NATS server with a fresh, empty stream."""
-    await stream.ensure(nats_client.jetstream())
+    # A stream deleted this moment may still be in the way of its successor.
+    await eventually(lambda: stream.ensure(nats_client.jetstream()))
     return nats_client
 
 

@@ -11,10 +11,10 @@ import asyncpg
 import httpx
 import nats
 import psutil
+from eventually import eventually
 
 from dinkop.embedded.nats import EmbeddedNats
 from dinkop.embedded.postgres import OWNER, EmbeddedPostgres
-from eventually import eventually
 
 CONTAINERS = os.environ.get("DINKOP_TEST_ENGINE") == "containers"
 POSTGRES_IMAGE, NATS_IMAGE = "postgres:18-alpine", "nats:2.15-alpine"

@@ -79,14 +79,23 @@ class Handler[C: Command, S, E: Event]:
         """Carry out one command.
 
         Raises the decider's Rejection; Stale when `order.expected` is not current; NothingDecided;
-        AlreadyClaimed, KeyReused from the store.
+        AlreadyClaimed, KeyReused from the store. A repeat of `order.key` gets the first outcome, also when the
+        state has moved on since.
         """
         for attempt in range(ATTEMPTS):
             loaded = await self.load(order.id)
-            if order.expected not in (None, loaded.version):
-                raise Stale(f"The stream is at version {loaded.version}, not {order.expected}: read it again.")
             try:
-                appended = await self.store.append(self.decided(order, loaded))
+                if order.expected not in (None, loaded.version):
+                    raise Stale(f"The stream is at version {loaded.version}, not {order.expected}: read it again.")
+                commit = self.decided(order, loaded)
+            except (Rejection, NothingDecided):
+                # The first time under this key may itself have made what refuses the second.
+                first = await self.store.recall(order.key) if order.key else None
+                if first is None:
+                    raise
+                return first
+            try:
+                appended = await self.store.append(commit)
             except WrongVersion:
                 if attempt == ATTEMPTS - 1:
                     raise

@@ -66,12 +66,8 @@ class Reactor:
             if envelope.traceparent:
                 metadata["traceparent"] = envelope.traceparent
             order = Order(directive.stream_id, directive.command, metadata, key=Key(key, key))
-            handler = self.handler_of(directive.decider)
-            # A crash after the append leaves a state that may refuse the command the second time.
-            if await handler.store.recall(Key(key, key)):
-                continue
             try:
-                await handler.handle(order)
+                await self.handler_of(directive.decider).handle(order)
             except NothingDecided:
                 continue
             except (Rejection, AlreadyClaimed) as refused:

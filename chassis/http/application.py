@@ -25,6 +25,7 @@ _PROBLEM = {
             "type": "array",
             "items": {
                 "type": "object",
+                "required": ["field", "problem"],
                 "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
             },
         },
@@ -35,6 +36,7 @@ _REFUSALS = {
     404: "There is no such thing",
     405: "This can't be done here",
     409: "Not in this state",
+    410: "It was erased for good",
     412: "The version in If-Match is stale",
     413: "The request is too large",
     422: "This value can't be right",
@@ -64,6 +66,7 @@ def application(
         version="1",
         lifespan=life,
         redoc_url=None,
+        redirect_slashes=False,
         responses={
             status: {
                 "description": text,
@@ -73,9 +76,10 @@ def application(
         },
     )
     app.add_middleware(Surroundings)
-    problems.install(app, unreachable)
-    for part in [_operations(), *routes]:
+    parts = [_operations(), *routes]
+    for part in parts:
         app.include_router(part.router)
+    problems.install(app, unreachable, lambda path: frozenset().union(*(part.methods_of(path) for part in parts)))
     return app
 
 

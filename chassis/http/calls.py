@@ -26,8 +26,8 @@ from chassis.storage.vault import Vault
 from chassis.telemetry import metrics, tracing
 
 PATIENCE = 5.0
-_AT_LEAST = re.compile(r"([a-z]+):(\d{1,18})")
-_ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+_AT_LEAST = re.compile(r"([a-z]+):([0-9]{1,18})")
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -61,13 +61,15 @@ class Call:
         if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
             raise Invalid("Idempotency-Key", "use 1 to 255 visible ASCII characters")
         self._idempotency_key = idempotency_key
+        self._key: Key | None = None
+        self._is_first = False
         self.today: date = clock.today(self.runtime.today)
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """Return what every event of this call carries: who, and what it belongs to."""
         metadata = {"actor": str(self._request.state.actor), "correlation_id": self._request.state.correlation_id}
-        traceparent = tracing.traceparent() or self._request.headers.get("traceparent")
+        traceparent = tracing.traceparent()
         return metadata | ({"traceparent": traceparent} if traceparent else {})
 
     @property
@@ -78,11 +80,14 @@ class Call:
 
     async def key(self) -> Key | None:
         """Return the idempotency key with the fingerprint of this very request."""
-        if self._idempotency_key is None:
-            return None
+        if self._key is None and self._idempotency_key is not None:
+            self._key = Key(self._idempotency_key, await self._fingerprint())
+        return self._key
+
+    async def _fingerprint(self) -> str:
         parts = (self._request.method, self._request.url.path, self._request.url.query)
         digest = hashlib.sha256("\n".join(parts).encode() + b"\n")
-        if self._request.headers.get("content-type", "").startswith("multipart/"):
+        if self._request.headers.get("content-type", "").lower().startswith("multipart/"):
             # The body itself has a boundary that differs from one sending of a file to the next.
             for name, part in (await self._request.form()).multi_items():
                 content = part.encode() if isinstance(part, str) else await part.read()
@@ -91,7 +96,7 @@ class Call:
                 digest.update(f"{name}\n{len(content)}\n".encode() + content)
         else:
             digest.update(await self._request.body())
-        return Key(self._idempotency_key, digest.hexdigest())
+        return digest.hexdigest()
 
     def handler[C: Command, S, E: Event](self, decider: Decider[C, S, E]) -> Handler[C, S, E]:
         """Return the write side of one kind of stream."""
@@ -104,11 +109,11 @@ class Call:
 
         A repeat of an Idempotency-Key gets the first answer. Raises the decider's Rejection.
         """
-        key = await self.key()
-        if key and (first := await self.runtime.store.recall(key)):
-            return self._answered(first)
+        if first := await self.first_answer():
+            return first
         with tracing.span(type(command).__name__):
-            order = Order(stream_id, command, self.metadata, self.expected, key, {"status": status, "body": answer})
+            kept = {"status": status, "body": answer}
+            order = Order(stream_id, command, self.metadata, self.expected, await self.key(), kept)
             appended = await self.handler(decider).handle(order)
         metrics.appended.labels(type(command).__name__).inc()
         return self._answered(appended)
@@ -123,9 +128,15 @@ class Call:
         )
 
     async def first_answer(self) -> JSONResponse | None:
-        """Return the first answer when this request repeats an idempotency key (for work of many commits)."""
+        """Return the first answer when this request repeats an idempotency key.
+
+        Ask before anything that may have changed since then: a repeat is answered as the first time was.
+        """
         key = await self.key()
-        first = await self.runtime.store.recall(key) if key else None
+        if key is None or self._is_first:
+            return None
+        first = await self.runtime.store.recall(key)
+        self._is_first = first is None
         return self._answered(first) if first else None
 
     async def answer_many(self, body: Mapping[str, Any], status: int = 200) -> JSONResponse:
@@ -133,6 +144,9 @@ class Call:
         headers = {"Dinkop-Position": f"{self.runtime.service}:{await self.runtime.store.head()}"}
         if key := await self.key():
             await self.runtime.store.remember(key, {"status": status, "body": body, "headers": headers})
+            # What is kept, so that a repeat is the same to the byte, also one that was faster than this.
+            if first := await self.runtime.store.recall(key):
+                return self._answered(first)
         return JSONResponse(dict(body), status, headers)
 
     @asynccontextmanager
@@ -186,7 +200,7 @@ def positions(
         match = _AT_LEAST.fullmatch(part.strip())
         if not match or match[1] not in request.app.state.runtime.known_services:
             raise Invalid("at_least", "must be positions such as registry:123,rat:9")
-        wanted[match[1]] = int(match[2])
+        wanted[match[1]] = max(wanted.get(match[1], 0), int(match[2]))
     return wanted
 
 

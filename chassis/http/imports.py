@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.definitions.decider import Command, Missing, Rejection
 from chassis.engine.handling import Handler, Loaded, NothingDecided, Order
-from chassis.engine.ports import Appended
+from chassis.engine.ports import AlreadyClaimed, Appended, WrongVersion
 from chassis.http.calls import Call
 
 BATCH = 250
@@ -79,6 +79,6 @@ async def _again[C: Command](handler: Handler[C, Any, Any], order: Order[C]) -> 
         return None
     except Rejection as rejection:
         return rejection.detail
-    except Exception as failed:
-        return str(failed)
+    except (AlreadyClaimed, WrongVersion) as refused:
+        return str(refused)
     return None

@@ -54,7 +54,7 @@ class Surroundings:
         begun = time.perf_counter()
         with (
             structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
-            tracing.span(f"{scope['method']} {scope['path']}", SpanKind.SERVER, headers) as span,
+            tracing.span(scope["method"], SpanKind.SERVER, headers) as span,
         ):
             try:
                 await self._app(scope, limit, answer)
@@ -70,6 +70,7 @@ class Surroundings:
                 await refusal(scope, receive, answer)
             seconds = time.perf_counter() - begun
             route = getattr(scope.get("route"), "path", "unknown")
+            span.update_name(f"{scope['method']} {route}")
             span.set_attribute("http.route", route)
             span.set_attribute("http.response.status_code", status)
             metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)

@@ -1,6 +1,7 @@
 """Refusals as RFC 9457 problem documents: one place where an exception becomes a status."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -22,8 +23,21 @@ MEDIA_TYPE = "application/problem+json"
 _PLACES = {"body", "query", "path", "header", "cookie"}
 
 
+_UNREADABLE = "The body is not JSON in UTF-8, or nests too deep"
+
+
 class TooLarge(Exception):
     """The request is larger than this service takes."""
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document; it may quote the caller, so what can't be written in UTF-8 becomes a question mark."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """Return the document as JSON."""
+        return json.dumps(jsonable_encoder(content), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
 def problem(
@@ -46,11 +60,22 @@ def problem(
     }
     if errors is not None or status == HTTPStatus.UNPROCESSABLE_ENTITY:
         body["errors"] = list(errors or [{"field": "", "problem": detail}])
-    return JSONResponse(jsonable_encoder(body), status, dict(headers or {}), media_type=MEDIA_TYPE)
+    return ProblemResponse(body, status, dict(headers or {}))
 
 
-def install(app: FastAPI, unreachable: tuple[type[Exception], ...]) -> None:
-    """Make the application answer every refusal and failure with a problem document."""
+def install(
+    app: FastAPI, unreachable: tuple[type[Exception], ...], methods_of: Callable[[str], frozenset[str]]
+) -> None:
+    """Make the application answer every refusal and failure with a problem document.
+
+    `unreachable` are the failures of a database that is away; `methods_of` the methods that a path has.
+    """
+
+    def allow(request: Request, status: int) -> dict[str, str]:
+        """Return the header that every 405 must carry."""
+        if status != HTTPStatus.METHOD_NOT_ALLOWED:
+            return {}
+        return {"Allow": ", ".join(sorted(methods_of(request.url.path) - {request.method}))}
 
     @app.exception_handler(Rejection)
     async def rejected(request: Request, refused: Rejection) -> JSONResponse:
@@ -61,6 +86,7 @@ def install(app: FastAPI, unreachable: tuple[type[Exception], ...]) -> None:
             refused.detail,
             title=refused.rule().rstrip("."),
             errors=errors,
+            headers=allow(request, refused.status),
             **refused.facts,
         )
 
@@ -72,8 +98,12 @@ def install(app: FastAPI, unreachable: tuple[type[Exception], ...]) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, refused: HTTPException) -> JSONResponse:
+        if isinstance(refused.__cause__, ValueError | RecursionError):
+            # FastAPI says 400 of JSON that Python can't take in, and 422 of JSON that is none.
+            return await invalid(request, RequestValidationError([{"loc": ("body",), "msg": _UNREADABLE, "type": ""}]))
         slug = HTTPStatus(refused.status_code).phrase.lower().replace(" ", "-")
-        return problem(refused.status_code, slug, str(refused.detail), headers=refused.headers)
+        headers = {**(refused.headers or {}), **allow(request, refused.status_code)}
+        return problem(refused.status_code, slug, str(refused.detail), headers=headers)
 
     @app.exception_handler(AlreadyClaimed)
     async def claimed(request: Request, refused: AlreadyClaimed) -> JSONResponse:
@@ -110,6 +140,8 @@ def _explained(error: Mapping[str, Any]) -> dict[str, str]:
     if error["type"] == "json_invalid":
         # Its location is the place in the text, not a field.
         return {"field": "", "problem": f"The body is not JSON, from character {error['loc'][-1]} on"}
+    if error["loc"] == ("body",) and isinstance(error.get("input"), bytes):
+        return {"field": "", "problem": "The body must be JSON, sent with Content-Type: application/json"}
     # Pydantic says this before what our own validators raise.
     return {"field": _field(error["loc"]), "problem": str(error["msg"]).removeprefix("Value error, ")}
 

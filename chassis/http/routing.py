@@ -1,9 +1,9 @@
 """Routes: each says who may call it, and refuses query parameters it does not know."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -36,25 +36,32 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler behind the check."""
         known = set(_query_parameters(self.dependant))
+        parts = {part.alias for part in self.dependant.body_params if isinstance(part.field_info, params.Form)}
         answer = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 offered = ", ".join(sorted(known)) or "none"
-                raise RequestValidationError(
-                    [
-                        {
-                            "loc": ("query", name),
-                            "msg": f"unknown parameter; this route takes: {offered}",
-                            "type": "extra",
-                        }
-                        for name in unknown
-                    ]
-                )
+                raise _refused("query", unknown, f"unknown parameter; this route takes: {offered}")
+            if parts:
+                await _check_parts(request, parts)
             return await answer(request)
 
         return handler
+
+
+async def _check_parts(request: Request, known: set[str]) -> None:
+    """Refuse parts of a form that the route does not know, or gets twice: which one counts would be a guess."""
+    names = [name for name, _ in (await request.form()).multi_items()]
+    if unknown := [name for name in names if name not in known]:
+        raise _refused("body", unknown, f"unknown part; this route takes: {', '.join(sorted(known))}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise _refused("body", twice, "stands twice")
+
+
+def _refused(place: str, names: Iterable[str], message: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": (place, name), "msg": message, "type": "extra"} for name in names])
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[str]:
@@ -97,6 +104,12 @@ class Routes:
             return endpoint
 
         return add
+
+
+    def methods_of(self, path: str) -> frozenset[str]:
+        """Return the methods that this path has here; none when it is no path of these."""
+        routes = [route for route in self.router.routes if isinstance(route, APIRoute)]
+        return frozenset(method for route in routes if route.path_regex.match(path) for method in route.methods)
 
 
 ANYONE: tuple[str, ...] = ()

@@ -72,6 +72,8 @@ def sheets_of(content: bytes, written: Callable[[float], str]) -> list[Sheet]:
 
 def _as_text(cell: object, written: Callable[[float], str]) -> str:
     match cell:
+        case str() if "\0" in cell:
+            raise UnreadableWorkbook("a cell holds a NUL character")
         case str():
             return cell.strip()
         case bool():

@@ -1,5 +1,6 @@
 """One connection to NATS per service, through FastStream's broker, kept for as long as the service runs."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,9 @@ from nats.aio.client import Client
 log = structlog.get_logger()
 
 type Broker = NatsBroker
+
+GRACE = 2.0
+"""Seconds a reaction has to finish when its service stops; later it is delivered again."""
 
 
 @asynccontextmanager
@@ -34,7 +38,8 @@ async def connect(nats_url: str, name: str) -> AsyncIterator[NatsBroker]:
         disconnected_cb=lost,
         reconnected_cb=back,
         error_cb=failed,
-        logger=None,
+        graceful_timeout=GRACE,
+        logger=logging.getLogger("chassis.messaging"),  # or what goes wrong inside it would go unseen
     )
     await broker.connect()
     try:

@@ -27,6 +27,7 @@ type Event = tuple[int, str, str, int, bytes, bytes, int, bytes, bytes]
 
 A plain tuple, because nothing in Python is made or unpacked faster. Id and subject are the ASCII of a lower-case
 UUID, time is RFC 3339 in UTC with microseconds and `Z`: equal values are equal bytes, good as keys undecoded.
+They have the right length and place, and are not looked into further: who decodes them finds out.
 Service and type are the same str objects for every event of their kind.
 """
 type Batch = list[Event]

@@ -42,8 +42,9 @@ def subscribe(
         deliver_policy=DeliverPolicy.ALL,
         config=ConsumerConfig(ack_wait=ack_wait, max_ack_pending=1, max_deliver=-1),
         ack_policy=AckPolicy.MANUAL,
+        decoder=_undecoded,
     )
-    async def deliver(body: bytes, message: NatsMessage) -> None:
+    async def deliver(message: NatsMessage) -> None:
         try:
             await handle(message.headers, message.raw_message.data)
         except Exception as failed:
@@ -53,6 +54,10 @@ def subscribe(
             await message.nack(delay=pause)
         else:
             await message.ack()
+
+
+async def _undecoded(message: NatsMessage) -> bytes:
+    return message.body
 
 
 async def watch(broker: NatsBroker, durables: Collection[str], every: float = 1.0) -> NoReturn:

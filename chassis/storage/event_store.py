@@ -113,6 +113,12 @@ class PostgresEventStore:
         await self.recall(key)
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        # Setting up for retries costs as much as the decision itself, so it waits until one is needed.
+        try:
+            return await self._pool.fetch(query, *arguments)
+        except Exception as failed:
+            if not lost(failed):
+                raise
         async for attempt in stamina.retry_context(
             on=lost, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
         ):

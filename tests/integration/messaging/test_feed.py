@@ -10,11 +10,12 @@ import pytest
 from eventually import eventually
 from filling import fill, publication, publications
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from servers import Nats
 
 from chassis.engine.ports import LogMessage, LogReplaced
 from chassis.messaging import stream
-from chassis.messaging.feed import BATCH, JetStreamFeed
+from chassis.messaging.feed import BATCH, JetStreamFeed, _Reading
 from contracts.envelope import STREAM
 
 type Batches = AsyncGenerator[list[LogMessage]]
@@ -142,6 +143,23 @@ async def test_a_consumer_that_is_gone_is_made_anew(public_stream: Client) -> No
         await fill(public_stream, publications(10, after=10))
         seen += await places(batches, 20)
     assert seen == list(range(1, 21))
+
+
+async def test_a_message_lost_on_its_way_is_read_again(public_stream: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(public_stream, publications(10))
+    receive = _Reading._receive
+    lost: list[str] = []
+
+    async def lose_the_fifth(self: _Reading, message: Msg) -> None:
+        if message.reply.split(".")[5:7] == ["5", "5"] and not lost:
+            lost.append(message.reply)
+        else:
+            await receive(self, message)
+
+    monkeypatch.setattr(_Reading, "_receive", lose_the_fifth)
+    async with aclosing(JetStreamFeed(public_stream).follow([], 0)) as batches:
+        assert await places(batches, 10) == list(range(1, 11))
+    assert lost
 
 
 async def test_a_stream_made_anew_is_told(public_stream: Client) -> None:

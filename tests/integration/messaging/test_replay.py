@@ -62,7 +62,7 @@ def odd(number: int) -> Publication:
         case 1:
             headers = {"X-Before": "HMSG", **headers, "X-After": "ce-sequence: 7"}
         case 2:
-            headers["ce-id"], headers["ce-subject"] = headers["ce-id"].upper(), headers["ce-subject"].upper()
+            headers["ce-id"] = headers["ce-id"].upper()
         case 3:
             headers["ce-time"] = "2024-11-14T10:00:00.1+07:00"
         case 4:
@@ -76,8 +76,10 @@ def odd(number: int) -> Publication:
             headers["ce-type"] = headers["ce-type"].replace(".v1", ".v2")
         case 8:
             headers["ce-sequence"] = "00" + headers["ce-sequence"]
+            headers["ce-subject"] = headers["ce-subject"].upper()
         case _:
             payload = b""
+            headers["ce-sequence "] = "77"
     return subject, headers, payload
 
 
@@ -91,11 +93,13 @@ async def test_it_reads_the_same_as_the_live_feed(nats: Nats, public_stream: Cli
 async def test_it_reads_headers_in_any_order_and_manner_as_the_live_feed_does(
     nats: Nats, public_stream: Client
 ) -> None:
-    odds = [odd(number) if number % 3 else publication(number) for number in range(1, 121)]
-    await fill(public_stream, odds)
+    # All of one subject, each odd one after a usual one: what the usual ones look like is expected of all.
+    events_in_turn = [odd(number) if number % 2 else publication(number) for number in range(1, 121)]
+    events_in_turn += [publication(number * 11) if number % 3 else odd(number * 11) for number in range(11, 41)]
+    await fill(public_stream, [("dinkop.v1.rat.RATHeld.350721", *event[1:]) for event in events_in_turn])
     events = await replayed(nats)
-    assert len(events) == 120
-    assert events == await followed(public_stream, until=120)
+    assert len(events) == 150
+    assert events == await followed(public_stream, until=150)
 
 
 @pytest.mark.parametrize("services", [("rat",), ("registry", "rat"), ("mentoring",), ("nobody",), ("rat", "nobody")])
@@ -183,6 +187,21 @@ async def test_a_message_that_is_no_event_fails_the_replay_naming_its_place(nats
     with pytest.raises(MalformedEnvelope, match=r"log sequence 2 \(rat.RATHeld\): .*ce-subject"):
         await replayed(nats)
     assert await replayed(nats, "registry") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "another"),
+    [("ce-type", "id.go", "id-go"), ("ce-subject", "-", "-x"), ("ce-time", "2024", "24"), ("ce-sequence", "3", "x")],
+)
+async def test_a_broken_header_after_usual_ones_is_seen(
+    nats: Nats, public_stream: Client, name: str, ours: str, another: str
+) -> None:
+    _, headers, payload = publication(3)
+    headers[name] = headers[name].replace(ours, another)
+    broken = ("dinkop.v1.rat.RATHeld.350702", headers, payload)
+    await fill(public_stream, [publication(1), publication(34), broken])
+    with pytest.raises(MalformedEnvelope, match="log sequence 3"):
+        await replayed(nats)
 
 
 async def test_holes_in_the_stream_are_no_loss(nats: Nats, nats_client: Client) -> None:

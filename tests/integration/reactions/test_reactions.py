@@ -7,7 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from eventually import eventually
+from ledger import AccountOpened, Open, Opened, Pay, codec, decider, publish
 from nats.aio.client import Client
+from servers import Nats
 
 from chassis.bootstrap import Service
 from chassis.definitions import clock
@@ -25,9 +28,6 @@ from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.inbox import PostgresInbox
 from chassis.storage.memory import InMemoryEventStore
 from contracts.envelope import STREAM
-from eventually import eventually
-from ledger import AccountOpened, Open, Opened, Pay, codec, decider, publish
-from servers import Nats
 
 publication = Service("ledger", "", [decider], publish, projections=[], routes=[]).publication()
 
@@ -135,7 +135,6 @@ async def test_a_refusal_is_recorded_with_its_reason_and_not_tried_again(
     store: PostgresEventStore, inbox: PostgresInbox, service_database: Database
 ) -> None:
     [message] = await Abroad().open("1")
-    await Handler(store, decider).handle_many([], {})
     await store.append(Commit(Stream("account", message.envelope.subject), 0, [codec.encode(Opened(number="9"))], {}))
     await reactor(store, inbox).handle(*delivery(message))
     await reactor(store, inbox).handle(*delivery(message))
@@ -158,9 +157,6 @@ async def test_an_attempt_is_counted_before_it_is_made(
 ) -> None:
     seen: list[dict[UUID, tuple[int, str | None]]] = []
 
-    class Watching(Reactor):
-        pass
-
     class Breaks(PostgresEventStore):
         async def load(self, *_: object) -> Any:  # type: ignore[override]
             seen.append(await recorded(service_database))
@@ -169,7 +165,7 @@ async def test_an_attempt_is_counted_before_it_is_made(
     [message] = await Abroad().open("1")
     for _ in range(2):
         with pytest.raises(ConnectionError):
-            await Watching(copying, inbox, lambda of: Handler(Breaks(service_database.pool), of)).handle(
+            await Reactor(copying, inbox, lambda of: Handler(Breaks(service_database.pool), of)).handle(
                 *delivery(message)
             )
     assert seen == [{message.envelope.id: (1, None)}, {message.envelope.id: (2, None)}]
@@ -299,7 +295,6 @@ async def test_a_service_killed_while_handling_gets_the_event_again(
         subscribe(broker, "test-copy", AccountOpened, hang, ack_wait=1.0)
         await broker.start()
         await asyncio.wait_for(begun.wait(), 10)
-        await broker.connection._transport.close()  # type: ignore[attr-defined,misc]  # as the kernel does for the dead
     async with subscribed(nats, reactor(store, inbox).handle):
         await eventually(lambda: _head(store, 2))
     assert [event.stream.id for event in await store.read(0, 10)] == [m.envelope.subject for m in abroad.messages]
@@ -313,11 +308,9 @@ async def test_a_stream_made_anew_is_subscribed_to_again_and_nothing_is_handled_
         await abroad.publish(public_stream, *"abc")
         await eventually(lambda: _head(store, 3))
         await public_stream.jetstream().delete_stream(STREAM)
-        await stream.ensure(public_stream.jetstream())
+        await eventually(lambda: stream.ensure(public_stream.jetstream()))
         log = JetStreamLog(public_stream)
         await log.publish("ledger", abroad.messages, await log.last("ledger"))
         await abroad.publish(public_stream, *"de")
         await eventually(lambda: _head(store, 5))
     assert [event.stream.id for event in await store.read(0, 10)] == [m.envelope.subject for m in abroad.messages]
-
-

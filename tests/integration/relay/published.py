@@ -1,8 +1,4 @@
-"""What stands on the stream, read back with nats-py alone, and parts that are kept running as a service does."""
-
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+"""What stands on the stream, read back with nats-py alone."""
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -39,23 +35,3 @@ async def assert_everything_is_published_once(client: Client, store: EventStore)
     assert [int((m.headers or {})["ce-sequence"]) for m in messages] == list(range(1, len(events) + 1))
     assert [(m.headers or {})["ce-id"] for m in messages] == [str(event.id) for event in events]
     assert len(messages) == await published(client)
-
-
-@asynccontextmanager
-async def kept_running(*parts: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Run parts of a service; one that fails is started again, as the service does."""
-
-    async def keep(part: Callable[[], Awaitable[object]]) -> None:
-        while True:
-            try:
-                await part()
-            except Exception:
-                await asyncio.sleep(0.05)
-
-    tasks = [asyncio.create_task(keep(part)) for part in parts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,6 +10,9 @@ import asyncpg
 import msgspec
 import pytest
 import sqlalchemy
+from eventually import eventually
+from ledger import commit
+from servers import Postgres
 
 from chassis.definitions import clock
 from chassis.definitions.decider import Claim
@@ -18,9 +21,6 @@ from chassis.storage import database
 from chassis.storage.database import Database
 from chassis.storage.event_store import PostgresEventStore, _as_json
 from chassis.storage.migrations import migrate
-from eventually import eventually
-from ledger import commit
-from servers import Postgres
 
 
 @pytest.fixture
@@ -291,5 +291,3 @@ async def _schema(opened: Database) -> list[tuple[object, ...]]:
         query = """SELECT table_name, column_name, data_type FROM information_schema.columns
                    WHERE table_schema = 'public' ORDER BY 1, 2"""
         return [tuple(row) for row in await connection.execute(sqlalchemy.text(query))]
-
-

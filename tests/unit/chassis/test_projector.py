@@ -6,14 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from eventually import eventually
 from hypothesis import given
 from hypothesis import strategies as st
-
-from chassis.definitions.projection import Row
-from chassis.engine.ports import Checkpoint, LogMessage
-from chassis.engine.projector import Projector, SequenceGap, unseen
-from contracts.envelope import PublicEvent
-from eventually import eventually
 from projecting import (
     KEYS,
     Harvested,
@@ -27,6 +22,11 @@ from projecting import (
     naive,
     plots,
 )
+
+from chassis.definitions.projection import Row
+from chassis.engine.ports import Checkpoint, LogMessage
+from chassis.engine.projector import Projector, SequenceGap, unseen
+from contracts.envelope import PublicEvent
 
 fields = st.one_of(st.builds(Planted, what=st.sampled_from("abc")), st.just(Harvested()))
 skies = st.one_of(st.builds(Rained, millimetres=st.integers(0, 9)), st.just(Thundered()))
@@ -88,8 +88,8 @@ async def _applied(batches: list[list[LogMessage]]) -> tuple[dict[Hashable, Row]
     return read_model.stored, dict(read_model.at.positions)
 
 
-@given(st.permutations(range(12)), st.lists(st.integers(0, 1), min_size=12, max_size=12))
-def test_rows_do_not_depend_on_how_services_interleave(_: list[int], order: list[int]) -> None:
+@given(st.lists(st.integers(0, 1), max_size=12))
+def test_rows_do_not_depend_on_how_services_interleave(order: list[int]) -> None:
     waiting = [
         numbered([(Planted(what="abc"[n % 3]), n % 2) for n in range(order.count(0))]),
         numbered([(Rained(millimetres=n), n % 2) for n in range(order.count(1))]),

@@ -97,9 +97,7 @@ def test_every_kecamatan_adds_up_and_three_cooperatives_have_none(rows: list[dic
     assert counted.total.obliged == 1260 - 14
 
 
-@pytest.mark.parametrize(
-    "as_of", [date(2019, 12, 31), date(2020, 6, 30), date(2021, 3, 1)], ids=str
-)
+@pytest.mark.parametrize("as_of", [date(2019, 12, 31), date(2020, 6, 30), date(2021, 3, 1)], ids=str)
 def test_at_other_dates_it_reads_as_the_text_reads(rows: list[dict[str, str]], as_of: date) -> None:
     found = {v.cooperative_id: (v.status, v.kecamatan_code, v.held_latest) for v in judged(rows, as_of)}
     for row in rows[::90]:

@@ -1,0 +1,1 @@
+"""Schema versions of the mentoring database, after the chassis's own."""

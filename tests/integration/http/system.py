@@ -1,0 +1,128 @@
+"""The four services as one small system in this process, each on a real port, beside the tests' own event loop."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import asyncpg
+import httpx
+import nats as nats_py
+import uvicorn
+import uvloop
+from eventually import eventually
+from fastapi import FastAPI
+from nats.js.errors import NotFoundError
+from servers import Nats, Postgres, answers, free_ports
+
+from chassis.bootstrap import Service, build
+from chassis.settings import Settings
+from chassis.storage.migrations import migrate
+from contracts.envelope import STREAM
+from services.mentoring.service import service as mentoring
+from services.rat.service import service as rat
+from services.registry.service import service as registry
+from services.reporting.service import service as reporting
+
+SERVICES: dict[str, Service] = {each.name: each for each in (registry, rat, mentoring, reporting)}
+TODAY = date(2024, 11, 14)
+MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@dataclass
+class System:
+    """Four running services: where they listen, what they are, and which databases they have."""
+
+    urls: dict[str, str]
+    apps: dict[str, FastAPI]
+    databases: dict[str, str]
+    nats_url: str
+
+    def client(self, service: str) -> httpx.AsyncClient:
+        """Return a client of one service."""
+        return httpx.AsyncClient(base_url=self.urls[service], timeout=60, trust_env=False)
+
+
+@contextmanager
+def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
+    """Run the four services on fresh databases, named by `prefix`, and an empty stream."""
+    databases = asyncio.run(_prepared(postgres, nats, prefix))
+    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+    apps = {
+        name: build(
+            service,
+            Settings(
+                database_url=databases[name],
+                nats_url=nats.url,
+                nats_monitoring_url=nats.monitoring_url,
+                today=TODAY,
+                master_key=MASTER_KEY,  # type: ignore[arg-type]  # pydantic makes a secret of it
+                connections=4,
+            ),
+        )
+        for name, service in SERVICES.items()
+    }
+    servers = [
+        uvicorn.Server(
+            uvicorn.Config(
+                app,
+                port=ports[name],
+                http="httptools",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        for name, app in apps.items()
+    ]
+
+    async def serve() -> None:
+        await asyncio.gather(*(server.serve() for server in servers))
+
+    thread = threading.Thread(target=uvloop.run, args=[serve()])
+    thread.start()
+    try:
+        urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        asyncio.run(_ready(urls))
+        yield System(urls, apps, databases, nats.url)
+    finally:
+        for server in servers:
+            server.should_exit = True
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+async def _prepared(postgres: Postgres, nats: Nats, prefix: str) -> dict[str, str]:
+    for server in (postgres, nats):
+        if not await answers(server):
+            await server.start()
+    client = await nats_py.connect(nats.url)
+    try:
+        await client.jetstream().delete_stream(STREAM)
+    except NotFoundError:
+        pass
+    await client.close()
+    databases = {}
+    for name, service in SERVICES.items():
+        connection = await asyncpg.connect(postgres.url("postgres"))
+        await connection.execute(f"CREATE DATABASE {prefix}_{name} TEMPLATE template_of_a_service")
+        await connection.close()
+        databases[name] = postgres.url(f"{prefix}_{name}")
+        if service.migrations:
+            await migrate(databases[name], service.migrations)
+    return databases
+
+
+async def _ready(urls: dict[str, str]) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+
+        async def ready() -> bool:
+            """Serving, and the background work has begun."""
+            states = [(await client.get(f"{url}/v1/projections")).json() for url in urls.values()]
+            return all(state["leading"] and state["relay"]["last_error"] is None for state in states)
+
+        await eventually(ready, 60)

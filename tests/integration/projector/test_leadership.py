@@ -1,0 +1,92 @@
+"""Who leads: one at a time, and the next one soon after the first is gone."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from eventually import eventually
+from servers import Postgres
+
+from chassis.storage.leadership import LEADER_LOCK, LostLeadership, leadership
+
+
+@asynccontextmanager
+async def candidate(database_url: str) -> AsyncIterator[asyncio.Future[float]]:
+    """Stand for the lead in the background; the future yielded tells when it was won."""
+    leads: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def stand() -> None:
+        async with leadership(database_url) as lost:
+            leads.set_result(time.monotonic())
+            await lost
+
+    task = asyncio.create_task(stand())
+    try:
+        yield leads
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def kill_the_leader(database_url: str) -> None:
+    """End the connection that holds the lock, as when its process is killed."""
+    connection = await asyncpg.connect(database_url)
+    killed = await connection.fetch(
+        """SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = $1
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+        LEADER_LOCK,
+    )
+    assert len(killed) == 1
+    await connection.close()
+
+
+async def test_the_second_waits_and_takes_over_within_two_seconds_after_the_first_is_killed(database_url: str) -> None:
+    async with candidate(database_url) as first:
+        await asyncio.wait_for(first, 5)
+        async with candidate(database_url) as second:
+            await eventually(lambda: _connections(database_url, 2))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(second), 0.8)
+            killed = time.monotonic()
+            await kill_the_leader(database_url)
+            assert await asyncio.wait_for(second, 5) - killed < 2
+
+
+async def _connections(database_url: str, count: int) -> bool:
+    connection = await asyncpg.connect(database_url)
+    try:
+        query = """SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        return bool(await connection.fetchval(query) == count)
+    finally:
+        await connection.close()
+
+
+async def test_a_leader_learns_at_once_that_its_connection_ended(database_url: str) -> None:
+    async with leadership(database_url) as lost:
+        assert not lost.done()
+        await kill_the_leader(database_url)
+        with pytest.raises(LostLeadership):
+            await asyncio.wait_for(lost, 2)
+
+
+async def test_a_leader_learns_that_the_server_was_killed(database_url: str, postgres: Postgres) -> None:
+    async with leadership(database_url) as lost:
+        await postgres.kill()
+        with pytest.raises(LostLeadership):
+            await asyncio.wait_for(lost, 2)
+
+
+async def test_a_leader_that_stops_hands_over(database_url: str) -> None:
+    async with leadership(database_url):
+        pass
+    async with candidate(database_url) as next_one:
+        await asyncio.wait_for(next_one, 2)
+
+
+async def test_services_lead_independently(database_url: str, empty_database_url: str) -> None:
+    async with candidate(database_url) as one, candidate(empty_database_url) as other:
+        await asyncio.wait_for(asyncio.gather(one, other), 5)
