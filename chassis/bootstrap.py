@@ -146,6 +146,8 @@ class Background:
     def _guarded_relay(self, nats: Any, relay: Relay) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             await stream.assert_durable(self.settings.nats_monitoring_url)
+            # Again, for a stream that was lost while this process led is made anew here, and published anew.
+            await stream.ensure(nats.jetstream(), self.settings.nats_replicas)
             await relay.run()
 
         return run
