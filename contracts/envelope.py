@@ -125,4 +125,4 @@ def nats_subject(service: str, type_: str, kecamatan_code: str | None) -> str:
 
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds and `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,71 @@
+"""From POST to visible in GET /v1/health, against a bare append and publish on the same servers."""
+
+import time
+from datetime import date
+from typing import Any
+
+import asyncpg
+import httpx
+import nats
+import pytest
+from figures import percentile
+
+from chassis.definitions.clock import new_id
+from dinkop.home import Running
+
+pytestmark = pytest.mark.benchmark
+
+MEETINGS = 200
+
+
+async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
+    registry, rat, reporting = (system.services[name] for name in ("registry", "rat", "reporting"))
+    async with httpx.AsyncClient(timeout=30) as client:
+        ids = []
+        position = ""
+        for number in range(MEETINGS):
+            body = {
+                "name": f"Koperasi Bandingan {number}",
+                "legal_entity_number": f"{number}/BH/XVI.14/I/2010",
+                "legal_entity_date": "2010-01-04",
+                "kecamatan_code": "35.07.21",
+            }
+            answer = (await client.post(f"{registry}/v1/cooperatives", json=body)).raise_for_status()
+            ids.append(answer.json()["cooperative_id"])
+            position = answer.headers["Dinkop-Position"]
+        await client.get(f"{rat}/v1/cooperatives/{ids[-1]}/rats", params={"at_least": position})
+        times = []
+        for cooperative_id in ids:
+            meeting = {"book_year": 2023, "held_on": "2024-03-05", "members_total": 40, "members_present": 31}
+            begun = time.perf_counter()
+            answer = await client.post(f"{rat}/v1/cooperatives/{cooperative_id}/rats", json=meeting)
+            position = answer.raise_for_status().headers["Dinkop-Position"]
+            seen = await client.get(f"{reporting}/v1/health/{cooperative_id}", params={"at_least": position})
+            times.append(time.perf_counter() - begun)
+            years: list[dict[str, Any]] = seen.raise_for_status().json()["book_years"]
+            assert any(year["held_on"] == date(2024, 3, 5).isoformat() for year in years)
+    bare = await _bare(system)
+    print(
+        f"\nPOST to visible: p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms;"
+        f" bare append and publish: p50 {bare * 1000:.1f} ms; ratio {percentile(times, 0.5) / bare:.1f}"
+    )
+    assert percentile(times, 0.5) < 15 * bare
+
+
+async def _bare(system: Running) -> float:
+    """Return the median seconds of one durable insert and one durable publish, nothing else."""
+    connection = await asyncpg.connect(system.databases["rat"])
+    client = await nats.connect(system.nats_url)
+    await connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, data text)")
+    jetstream = client.jetstream()
+    await jetstream.add_stream(name="BARE", subjects=["bare.>"])
+    times = []
+    for _ in range(100):
+        begun = time.perf_counter()
+        await connection.execute("INSERT INTO bare VALUES ($1, $2)", new_id(), "x" * 400)
+        await jetstream.publish("bare.x", b"x" * 400)
+        times.append(time.perf_counter() - begun)
+    await jetstream.delete_stream("BARE")
+    await client.close()
+    await connection.close()
+    return percentile(times, 0.5)
