@@ -1,4 +1,4 @@
-"""The command line of a single service: `python -m services.<name> [serve|migrate]`."""
+"""The command line of a single service: `python -m services.<name> [serve|migrate|up]`."""
 
 import argparse
 import asyncio
@@ -14,9 +14,9 @@ from chassis.telemetry import logs, tracing
 
 
 def main(service: Service) -> None:
-    """Serve, or bring the database to the newest schema. Exits 2 when a setting is missing or wrong."""
+    """Serve, or bring the database to the newest schema, or (`up`) both. Exits 2 when a setting is missing or wrong."""
     parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}", description=service.description)
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
+    parser.add_argument("command", nargs="?", choices=["serve", "migrate", "up"], default="serve")
     command = parser.parse_args().command
     try:
         settings = Settings()
@@ -26,12 +26,13 @@ def main(service: Service) -> None:
         raise SystemExit(2) from None
     logs.configure(service.name, settings.log_level)
     tracing.configure(service.name, settings.otlp_endpoint)
-    if command == "migrate":
-        asyncio.run(migrate(settings.database_url, service.migrations))
-        return
-    if service.personal_data and settings.master_key is None:
+    if command != "migrate" and service.personal_data and settings.master_key is None:
         print("DINKOP_MASTER_KEY: needed, it wraps the keys of personal data; see README.md", file=sys.stderr)
         raise SystemExit(2)
+    if command in ("migrate", "up"):
+        asyncio.run(migrate(settings.database_url, service.migrations))
+    if command == "migrate":
+        return
     uvicorn.run(
         build(service, settings),
         host=settings.host,

@@ -31,7 +31,8 @@ events = typer.Typer(no_args_is_help=True, help="Read the stream of public event
 app.add_typer(imports, name="import")
 app.add_typer(events, name="events")
 
-out = Console()
+PIPED = 200  # columns of a table that nobody's terminal limits: names are never cut
+out = Console(width=None if sys.stdout.isatty() else PIPED)
 err = Console(stderr=True)
 
 HomeOption = Annotated[
@@ -71,6 +72,18 @@ def carry_out[T](work: Coroutine[Any, Any, T]) -> T:
         code, words = ExitCode.INTERRUPTED, "Interrupted."
     err.print(words, style="red", highlight=False, soft_wrap=True)
     raise typer.Exit(code)
+
+
+def _keep_answers_clean() -> None:
+    """Let nothing but errors of the chassis be logged, and not on stdout, which belongs to the answer."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 # ---------------------------------------------------------------- running
@@ -320,6 +333,8 @@ def rebuild(
     """Replay the events into a new generation beside the live one, and swap. Reads and writes go on meanwhile."""
     from dinkop import replays
 
+    _keep_answers_clean()
+
     async def resolved() -> Any:
         return replays.resolve(name)
 
@@ -379,9 +394,10 @@ def events_tail(
     as_json: AsJson = False,
 ) -> None:
     """Follow the stream of public events."""
+    system = carry_out(_found(home))
     from dinkop import public_events
 
-    system = carry_out(_found(home))
+    _keep_answers_clean()
 
     async def show() -> None:
         async for message in public_events.follow(system, last, forever=follow):
@@ -398,9 +414,10 @@ def events_tail(
 @events.command("show")
 def events_show(event_id: UUID, home: HomeOption = None) -> None:
     """Show one event by its id."""
+    system = carry_out(_found(home))
     from dinkop import public_events
 
-    system = carry_out(_found(home))
+    _keep_answers_clean()
     message = carry_out(public_events.find(system, event_id))
     out.print_json(data=public_events.cloud_event(message))
 
@@ -408,9 +425,10 @@ def events_show(event_id: UUID, home: HomeOption = None) -> None:
 @events.command("export")
 def events_export(file: Path, home: HomeOption = None, as_json: AsJson = False) -> None:
     """Write all events up to now as JSON lines, stamped with their position in the first line."""
+    system = carry_out(_found(home))
     from dinkop import public_events
 
-    system = carry_out(_found(home))
+    _keep_answers_clean()
     bar = _bar("Export")
     stamp = carry_out(public_events.export(system, file, lambda done, total: bar("events", done, total)))
     if as_json:

@@ -6,15 +6,29 @@ from typing import Any
 
 from chassis.bootstrap import Service
 from chassis.definitions.projection import Projection
+from chassis.engine.ports import LogReplaced
 from chassis.engine.projector import SequenceGap
-from chassis.engine.rebuild import Rebuild, Report, Unappliable
+from chassis.engine.rebuild import MEMORY, BehindLive, Rebuild, Report, Unappliable
 from chassis.messaging import connection
 from chassis.messaging.feed import JetStreamFeed
+from chassis.messaging.pulling import Interrupted
 from chassis.messaging.replay import Batch, LogUnreadable, replay
 from chassis.storage import database
-from chassis.storage.generations import RebuildRunning, building
-from contracts.envelope import SERVICES, STREAM
+from chassis.storage.database import UNREACHABLE
+from chassis.storage.generations import RebuildReplaced, RebuildRunning, SwapBlocked, building
+from contracts.envelope import SERVICES, STREAM, MalformedEnvelope
 from dinkop.system import Failed, Misused, System, Unreachable
+
+REFUSALS = (
+    RebuildRunning,
+    RebuildReplaced,
+    SwapBlocked,
+    SequenceGap,
+    Unappliable,
+    LogReplaced,
+    BehindLive,
+    MalformedEnvelope,
+)
 
 
 def manifest(service: str) -> Service:
@@ -47,26 +61,34 @@ async def rebuild(
     The live projection, reads and writes go on meanwhile. Raises Failed or Unreachable, and has then changed
     nothing.
     """
+    running = system.running
     try:
-        return await _rebuild(system, service, projection, progress)
-    except LogUnreadable as problem:
+        return await rebuild_from(running.nats_url, running.databases[service], projection, progress)
+    except (LogUnreadable, Interrupted, *UNREACHABLE) as problem:
         raise Unreachable(str(problem)) from problem
-    except (RebuildRunning, SequenceGap, Unappliable) as problem:
+    except REFUSALS as problem:
         raise Failed(str(problem)) from problem
 
 
-async def _rebuild(
-    system: System, service: str, projection: Projection[Any], progress: Callable[[Report], None]
+async def rebuild_from(
+    nats_url: str,
+    database_url: str,
+    projection: Projection[Any],
+    progress: Callable[[Report], None] = lambda report: None,
+    memory: int = MEMORY,
 ) -> Report:
-    running = system.running
+    """Rebuild a projection in the database at `database_url`; its rows take at most `memory` bytes.
 
-    def from_stream(services: Collection[str], after: int, until: int) -> AsyncGenerator[Batch]:
-        return replay(running.nats_url, STREAM, services, after, until)
+    Raises one of REFUSALS, LogUnreadable, or what the database's driver raises.
+    """
+
+    def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
+        return replay(nats_url, STREAM, services, after, until, identity=identity)
 
     async with (
-        database.connect(running.databases[service], connections=4) as store,
-        connection.connect(running.nats_url, "dinkop-rebuild") as broker,
+        database.connect(database_url, connections=4) as store,
+        connection.connect(nats_url, "dinkop-rebuild") as broker,
         building(store, projection) as generation,
     ):
         feed = JetStreamFeed(connection.client(broker))
-        return await Rebuild(projection, generation, feed, from_stream, progress).run()
+        return await Rebuild(projection, generation, feed, from_stream, progress, memory).run()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dinkop.embedded.http_probe import page
-from dinkop.processes import CannotStart, end, ended, explain, last_lines, spawn
+from dinkop.processes import end, spawn
 
 type ServiceCommand = Callable[..., Sequence[str]]
 """(service, *arguments) -> the command line that runs it."""
@@ -32,22 +32,19 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         self.environment = dict(environment)
         self._command = command
-        self._migrated = False
+        self._served = False
 
     async def start(self) -> None:
-        """Migrate unless done, then start serving, without waiting for readiness. Raises CannotStart."""
-        if not self._migrated:
-            self.process = self._spawn("migrate")
-            if status := await ended(self.process):
-                raise CannotStart(
-                    f"{self.name} can't migrate its database ({explain(status)}); see {self.log}:{last_lines(self.log)}"
-                )
-            self._migrated = True
-        self.process = self._spawn()
+        """Start, without waiting for readiness. What has not served yet migrates its database first.
+
+        In one process: most of a start is loading the code, and two would do it twice.
+        """
+        self.process = self._spawn(*(() if self._served else ("up",)))
 
     async def is_ready(self) -> bool:
         """Whether `/readyz` answers 200 now."""
         status, _ = await page(f"{self.url}/readyz")
+        self._served = self._served or status == 200
         return status == 200
 
     async def stop(self) -> None:

@@ -48,7 +48,7 @@ class Part(Protocol):
 class Supervisor:
     """Runs the whole system on `home`, with `ports`; `env` (default: the caller's) is handed on to the services.
 
-    `command` makes the command line of a service from its name and arguments (`migrate`, or none to serve).
+    `command` makes the command line of a service from its name and arguments (`up`: migrate first; none: serve).
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -63,23 +62,21 @@ class Installation:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert self.process.stdout is not None
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         output = self.process.stdout
+        assert output is not None
+        self.output, ready = "", threading.Event()
 
         def read() -> None:
             with output:
                 for line in output:
-                    lines.put(line)
-            lines.put(None)
+                    self.output += line
+                    if line.strip() == "ready":
+                        ready.set()
+            ready.set()
 
         threading.Thread(target=read, daemon=True).start()
-        self.output = ""
-        while (line := lines.get(timeout=PATIENCE)) is not None:
-            self.output += line
-            if line.strip() == "ready":
-                return
-        raise AssertionError(f"`dinkop {command}` ended without being ready:\n{self.output}")
+        assert ready.wait(PATIENCE), f"`dinkop {command}` is not ready: {self.output}"
+        assert "\nready\n" in self.output, f"`dinkop {command}` ended without being ready:\n{self.output}"
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Tell it to stop; return the seconds it took."""
@@ -129,7 +126,7 @@ class Installation:
         """Return the answer of a read that must succeed; one that waits for other positions is asked again."""
         until = time.monotonic() + PATIENCE
         while True:
-            answer = self.http.get(self.url(service, path), params=params)
+            answer = self.http.get(self.url(service, path), params=params or None)  # none keep the query of the path
             if answer.status_code != 504 or time.monotonic() > until:
                 assert answer.status_code == 200, answer.text
                 return answer.json()
@@ -166,6 +163,11 @@ class Installation:
         }
         answer, position = self.post("registry", "/v1/cooperatives", body)
         return answer["cooperative_id"], position
+
+    def live(self) -> dict[str, dict[str, Any]]:
+        """Return what `dinkop projections` says of the live generation of each projection, by name."""
+        items = self.json("projections")["items"]
+        return {item["name"]: item for item in items if item["status"] == "live"}
 
     def exported(self, file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Export the stream to a file; return its stamp and its events."""

@@ -1,10 +1,14 @@
 """`dinkop demo` shows the regency of November 2024, and every number is the one worked out apart from it."""
 
+import json
+import re
 from collections import Counter
 from datetime import date
+from typing import Any
 
 import pytest
-from running import Install, Installation
+from eventually import eventually
+from running import REPOSITORY, SERVICES, Install, Installation
 
 from dinkop.demonstration.expected import expected, total
 from dinkop.demonstration.regency import TODAY, WAGIR_NIK, regency
@@ -20,9 +24,9 @@ def demonstration(install: Install) -> Installation:
     return demonstration
 
 
-def test_it_says_where_to_look(demonstration: Installation) -> None:
-    assert demonstration.url("reporting", "/v1/kecamatan") in demonstration.output
-    assert "2024-11-14" in demonstration.output
+async def test_it_says_where_to_look(demonstration: Installation) -> None:
+    await eventually(lambda: demonstration.url("reporting", "/v1/kecamatan/35.07.21") in demonstration.output)
+    assert "Today is pinned to 2024-11-14" in demonstration.output
 
 
 def test_the_regency_is_in_trouble_everywhere(demonstration: Installation) -> None:
@@ -49,6 +53,30 @@ def test_the_small_cooperative_in_wagir_is_there(demonstration: Installation) ->
     health = demonstration.get("reporting", f"/v1/health/{found['cooperative_id']}")
     assert health["nik"] == WAGIR_NIK
     assert health["kecamatan_code"] == "35.07.21"
+
+
+SHOWN = re.compile(r"^\$ curl -s 'http://127\.0\.0\.1:800(\d)(/[^']+)'\n([{].*?)(?=^\$|^```)", re.MULTILINE | re.DOTALL)
+
+
+def test_the_answers_that_the_readme_shows_are_what_it_answers(demonstration: Installation) -> None:
+    shown = SHOWN.findall((REPOSITORY / "README.md").read_text("utf-8"))
+    assert len(shown) >= 3
+    cooperative_id = ""
+    for port, path, text in shown:
+        service = SERVICES[int(port) - 1]
+        answer = demonstration.get(service, path.format(cooperative_id=cooperative_id))
+        assert holds(answer, json.loads(text)), f"{path}: {answer}"
+        if service == "registry":
+            cooperative_id = answer["items"][0]["cooperative_id"]
+
+
+def holds(answer: Any, shown: Any) -> bool:
+    """Whether an answer holds everything that is shown of it."""
+    if isinstance(shown, dict):
+        return all(name in answer and holds(answer[name], value) for name, value in shown.items())
+    if isinstance(shown, list):
+        return len(answer) == len(shown) and all(map(holds, answer, shown))
+    return bool(answer == shown)
 
 
 def test_started_again_it_fills_nothing_twice(demonstration: Installation) -> None:

@@ -86,7 +86,7 @@ def test_the_real_export_reads_as_the_office_counted_it(system: Installation, im
 DAYS = ["2005-06-30", "2018-07-01", "2019-12-31", "2020-06-30", "2020-07-01", "2021-03-01", "2021-12-31"]
 
 
-@pytest.mark.parametrize("as_of", map(date.fromisoformat, DAYS), ids=str)
+@pytest.mark.parametrize("as_of", [date.fromisoformat(day) for day in DAYS], ids=str)
 def test_every_kecamatan_is_what_counting_by_hand_makes_it(
     system: Installation, imported: Any, export: Path, as_of: date
 ) -> None:
@@ -131,9 +131,7 @@ ROWS = [
 ]
 
 
-def test_broken_rows_are_rejected_with_row_and_column_and_the_rest_goes_in(
-    system: Installation, tmp_path: Path
-) -> None:
+def test_broken_rows_are_rejected_by_row_and_column_and_the_rest_goes_in(system: Installation, tmp_path: Path) -> None:
     file, report = tmp_path / "broken.csv", tmp_path / "report.xlsx"
     with file.open("w", newline="") as text:
         csv.writer(text).writerows([HEADER, *ROWS])

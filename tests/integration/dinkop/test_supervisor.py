@@ -230,7 +230,7 @@ def test_a_taken_port_is_refused_naming_it_and_the_part_that_wants_it(
 
 def test_a_migration_that_fails_is_reported_with_the_end_of_its_log(start: Start) -> None:
     said = start(FAKE="migration_fails").refused()
-    assert "can't migrate its database (exit status 1)" in said
+    assert "ended with exit status 1" in said
     assert "no such column: tier" in said
 
 
