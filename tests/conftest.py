@@ -22,6 +22,7 @@ from chassis.storage.migrations import migrate
 from contracts.envelope import STREAM
 
 TEMPLATE = "template_of_a_service"
+TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
 _numbers = itertools.count(1)
 
 
@@ -66,6 +67,16 @@ async def postgres(_postgres: Postgres) -> Postgres:
 
 
 @pytest.fixture
+async def killable_postgres(postgres: Postgres) -> Postgres:
+    """The same, ready to be killed."""
+    # Recovery would otherwise do the work of all tests before again, under a patience that is finite.
+    connection = await asyncpg.connect(postgres.url("postgres"))
+    await connection.execute("CHECKPOINT")
+    await connection.close()
+    return postgres
+
+
+@pytest.fixture
 async def nats(_nats: Nats) -> Nats:
     """The worker's NATS server. A test may kill it; the next one finds it running."""
     if not await answers(_nats):
@@ -76,22 +87,56 @@ async def nats(_nats: Nats) -> Nats:
 @pytest.fixture
 async def empty_database_url(postgres: Postgres) -> str:
     """The URL of a fresh database without a schema."""
-    return await _fresh_database(postgres, "template1")
+    return await _new_database(postgres, "template1")
 
 
 @pytest.fixture
-async def database_url(postgres: Postgres) -> str:
-    """The URL of a fresh database with the newest schema of the chassis."""
-    return await _fresh_database(postgres, TEMPLATE)
+async def database_url(postgres: Postgres, _shared: dict[str, set[str]]) -> str:
+    """The URL of an empty database with the newest schema of the chassis."""
+    # One for all tests of a worker: after a crash PostgreSQL syncs every file of every database.
+    for url, tables in list(_shared.items()):
+        if await _empty(url, tables):
+            return url
+        del _shared[url]
+    url = await _new_database(postgres, TEMPLATE)
+    connection = await asyncpg.connect(url)
+    _shared[url] = {name for schema, name in await connection.fetch(TABLES) if schema == "public"}
+    await connection.close()
+    return url
 
 
-async def _fresh_database(postgres: Postgres, template: str) -> str:
+@pytest.fixture(scope="session")
+def _shared() -> dict[str, set[str]]:
+    """The database that tests of this worker share, one after another: its URL, and its tables when it was new."""
+    return {}
+
+
+async def _new_database(postgres: Postgres, template: str) -> str:
     # Never dropped, since dropping waits for a checkpoint; the server goes with all of them.
     name = f"test_{next(_numbers)}"
     connection = await asyncpg.connect(postgres.url("postgres"))
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     await connection.close()
     return postgres.url(name)
+
+
+async def _empty(database_url: str, tables: set[str]) -> bool:
+    """Take all rows and generations out of a database; False when a test gave it other tables."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.fetch(
+            """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+        )
+        found = await connection.fetch(TABLES)
+        if {name for schema, name in found if schema == "public"} != tables:
+            return False
+        for schema in {schema for schema, _ in found} - {"public"}:
+            await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+        await connection.execute(f"TRUNCATE {', '.join(tables - {'alembic_version'})}")
+        return True
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The projector: folds the public log into a projection's live generation, exactly once."""
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from chassis.definitions.decoding import decoder
 from chassis.definitions.projection import Projection, Received, Row
 from chassis.engine.ports import Checkpoint, Feed, GenerationMoved, LogMessage, LogReplaced, ReadModel
+from chassis.telemetry import tracing
 from contracts.envelope import Envelope
 
 log = structlog.get_logger()
@@ -100,6 +101,7 @@ class Projector[R: Row]:
         after = Checkpoint(positions, identity, batch[-1].log_sequence)
         if positions == before.positions:
             return before
+        begun = time.time_ns()
         received = [r for r in map(self._receive, fresh) if r is not None]
         async with self.read_model.write(before, after) as transaction:
             keys = {self.projection.key(r) for r in received}
@@ -112,6 +114,8 @@ class Projector[R: Row]:
             await transaction.save(changed)
         if received:
             self.status.event_time = received[-1].time
+        if tracing.recording():
+            tracing.follow(self.projection.name, begun, ((message.type, message.headers) for message in fresh))
         return after
 
     def _receive(self, message: LogMessage) -> Received[Any] | None:
@@ -143,8 +147,8 @@ def unseen(batch: Sequence[LogMessage], positions: Any) -> tuple[list[LogMessage
 
 def receive(projection: Projection[Any], message: LogMessage) -> Received[Any] | None:
     """Return the message as the projection's fold meets it, or None when no handler reads its type."""
-    entry = projection.by_type.get((message.service, message.type))
-    if entry is None:
+    decode = projection.decoders.get((message.service, message.type))
+    if decode is None:
         return None
     envelope = Envelope.from_headers(message.headers)
     return Received(
@@ -155,5 +159,5 @@ def receive(projection: Projection[Any], message: LogMessage) -> Received[Any] |
         subject=envelope.subject,
         stream_version=envelope.stream_version,
         time=envelope.time,
-        data=decoder(entry[0])(message.data),
+        data=decode(message.data),
     )

@@ -1,5 +1,6 @@
 """A rebuild: replay the public log into a new generation of a projection beside the live one, then swap."""
 
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import aclosing
@@ -10,16 +11,17 @@ from uuid import UUID
 
 import psutil
 
-from chassis.definitions.decoding import decoder
-from chassis.definitions.projection import Projection, Received, Row
+from chassis.definitions.projection import Handler, Projection, Received, Row
 from chassis.engine.ports import Checkpoint, Feed
 from chassis.engine.projector import SequenceGap
 
 type Event = tuple[int, str, str, int, bytes, bytes, int, bytes, bytes]
 """Log sequence, service, type, ce-sequence, id, subject, stream version, time, data (messaging.replay.Event)."""
 
-type Replay = Callable[[Collection[str], int, int], AsyncGenerator[list[Event]]]
-"""(services, after, until) -> batches of events, by log sequence."""
+type Batch = list[Event]
+
+type Replay = Callable[[Collection[str], int, int, str], AsyncGenerator[Batch]]
+"""(services, after, until, identity of the log) -> the events in between, in order. Raises LogReplaced."""
 
 MEMORY = 220_000_000
 """Bytes that rows may take before they are written out; the rest of 300 MB is for reading and for COPY."""
@@ -29,19 +31,33 @@ class Unappliable(Exception):
     """The fold can't apply an event. The rebuild fails whole; the live generation is as it was."""
 
     def __init__(self, projection: str, event: Event, cause: Exception) -> None:
+        _, service, type_, sequence, id_, *_ = event
         super().__init__(
-            f"{projection} can't apply event {event[3]} of {event[1]} ({event[2]}, id {event[4].decode()}):"
+            f"{projection} can't apply event {sequence} of {service} ({type_}, id {id_.decode()}):"
             f" {type(cause).__name__}: {cause}"
         )
 
 
+class BehindLive(Exception):
+    """The log ends before what the live generation has read: swapping would take its readers back."""
+
+    def __init__(self, projection: str, service: str, have: int, live: int) -> None:
+        super().__init__(
+            f"The stream holds {service} events up to {have}; {projection} has read up to {live} already."
+            " Nothing is swapped. Rebuild again when everything is published anew."
+        )
+
+
 class Building(Protocol):
-    """The new generation, as a rebuild writes it."""
+    """The new generation, as a rebuild writes it. `uuid` makes keys from text, as `rows` returns them."""
 
     generation: int
-    checkpoint: Checkpoint
 
-    async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
+    @property
+    def uuid(self) -> Callable[[str], UUID]:
+        """What makes ids of the kind the store returns: equal to any other UUID, but quick to make and to hash."""
+
+    async def rows(self, keys: Collection[Hashable]) -> Mapping[Hashable, Row]:
         """Return the rows of these keys that were written before."""
 
     async def write(self, rows: Mapping[Hashable, Row | None], checkpoint: Checkpoint) -> None:
@@ -50,8 +66,8 @@ class Building(Protocol):
     async def finish(self) -> None:
         """Add keys and indexes."""
 
-    async def swap(self, catch_up: Callable[[int], Awaitable[None]]) -> None:
-        """Put it in the live generation's place; `catch_up` brings it to a log sequence first."""
+    async def swap(self, catch_up: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
+        """Put it in the live generation's place; `catch_up` first brings it to these positions at least."""
 
 
 @dataclass(slots=True)
@@ -79,7 +95,7 @@ class Report:
 
 @dataclass
 class Rebuild[R: Row]:
-    """One rebuild of one projection."""
+    """One rebuild of one projection. `memory` is the most that rows may take, in bytes."""
 
     projection: Projection[R]
     building: Building
@@ -89,52 +105,61 @@ class Rebuild[R: Row]:
     memory: int = MEMORY
 
     async def run(self) -> Report:
-        """Replay everything, catch up, swap. Raises SequenceGap or Unappliable, and has then changed nothing."""
-        report = Report(self.projection.name, self.building.generation)
-        begun = time.perf_counter()
-        identity = await self.feed.identity()
-        report.total = await self.feed.head()
+        """Replay everything, catch up, swap.
+
+        Raises SequenceGap, Unappliable, LogReplaced or BehindLive, and has then changed nothing.
+        """
+        self._begun = time.perf_counter()
+        self._report = report = Report(self.projection.name, self.building.generation)
         self._fold = Fold(self.projection, self.building, self.memory)
-        checkpoint = Checkpoint({}, identity, 0)
-        checkpoint = await self._bring(checkpoint, report.total, report, begun)
-        report.phase = "indexes"
-        self.progress(report)
+        self._checkpoint = Checkpoint({}, await self.feed.identity(), 0)
+        report.total = await self.feed.head()
+        await self._read_until(report.total)
+        self._enter("indexes")
         await self.building.finish()
-        report.phase = "catch up"
-        head = await self.feed.head()
-        while head > checkpoint.log_sequence:
-            checkpoint = await self._bring(checkpoint, head, report, begun)
-            head = await self.feed.head()
-
-        async def catch_up(until: int) -> None:
-            nonlocal checkpoint
-            if until > checkpoint.log_sequence:
-                checkpoint = await self._bring(checkpoint, until, report, begun)
-
-        report.phase = "swap"
-        self.progress(report)
-        await self.building.swap(catch_up)
-        report.seconds = time.perf_counter() - begun
-        report.phase = "done"
-        self.progress(report)
+        self._enter("catch up")
+        while await self._read_to_head():
+            pass
+        self._enter("swap")
+        await self.building.swap(self._catch_up)
+        self._enter("done")
         return report
 
-    async def _bring(self, before: Checkpoint, until: int, report: Report, begun: float) -> Checkpoint:
-        fold = self._fold
-        positions = dict(before.positions)
-        reached = before.log_sequence
-        async with aclosing(self.replay(self.projection.services, before.log_sequence, until)) as batches:
+    def _enter(self, phase: str) -> None:
+        self._report.phase = phase
+        self._report.seconds = time.perf_counter() - self._begun
+        self.progress(self._report)
+
+    async def _catch_up(self, live: Mapping[str, int]) -> None:
+        """Read what the live generation has read. It stands still meanwhile, so one look at the log is enough."""
+        await self._read_to_head()
+        for service, position in live.items():
+            have = self._checkpoint.positions.get(service, 0)
+            if have < position:
+                raise BehindLive(self.projection.name, service, have, position)
+
+    async def _read_to_head(self) -> bool:
+        """Read what has come since; return whether there was anything."""
+        head = await self.feed.head()
+        if head <= self._checkpoint.log_sequence:
+            return False
+        await self._read_until(head)
+        return True
+
+    async def _read_until(self, until: int) -> None:
+        report, fold, log = self._report, self._fold, self._checkpoint.log
+        positions, reached = dict(self._checkpoint.positions), self._checkpoint.log_sequence
+        async with aclosing(self.replay(self.projection.services, reached, until, log)) as batches:
             async for batch in batches:
                 await fold.apply(batch, positions)
                 reached = batch[-1][0]
-                report.events = max(report.events, min(reached, report.total))
-                report.seconds = time.perf_counter() - begun
                 if fold.full():
-                    report.rows += await fold.write(Checkpoint(dict(positions), before.log, reached))
-                self.progress(report)
-        after = Checkpoint(positions, before.log, max(reached, until))
-        report.rows += await fold.write(after)
-        return after
+                    report.rows += await fold.write(Checkpoint(dict(positions), log, reached))
+                report.events = min(reached, report.total)
+                self._enter(report.phase)
+        report.events = min(until, report.total)
+        self._checkpoint = Checkpoint(positions, log, until)
+        report.rows += await fold.write(self._checkpoint)
 
 
 class Fold[R: Row]:
@@ -144,20 +169,31 @@ class Fold[R: Row]:
         """Fold into `building`, holding at most `memory` bytes of rows."""
         self._projection = projection
         self._building = building
-        self._memory = memory
         self._process = psutil.Process()
-        self._idle = self._process.memory_info().rss
         self._rows: dict[Hashable, R | None] = {}
-        self._folded = 0
-        self._most: int | None = None  # events between two writes, once measured
         self._complete = True  # whether a key that is not in memory is in no table either
-        self._handlers = {kind: (decoder(event), handler) for kind, (event, handler) in projection.by_type.items()}
+        self._ceiling = self._process.memory_info().rss + memory
+        self._folded = 0  # events since the last write
+        self._most = sys.maxsize  # events between two writes, once measured
 
-    async def apply(self, batch: list[Event], positions: dict[str, int]) -> None:
+    async def apply(self, batch: Batch, positions: dict[str, int]) -> None:
         """Fold a batch; moves `positions`. Raises SequenceGap, Unappliable."""
         self._folded += len(batch)
-        handlers, rows, key_of = self._handlers, self._rows, self._projection.key
-        pending: list[tuple[Hashable, Any, Any, Event]] = []
+        rows = self._rows
+        met = self._meet(batch, positions)
+        if not self._complete:
+            await self._load({key for key, *_ in met})
+        for key, handler, received, event in met:
+            try:
+                rows[key] = handler(rows.get(key), received)
+            except Exception as failed:
+                raise Unappliable(self._projection.name, event, failed) from failed
+
+    def _meet(self, batch: Batch, positions: dict[str, int]) -> list[tuple[Hashable, Handler[R], Any, Event]]:
+        """Return the new events that a handler reads, as it meets them, each with its key."""
+        projection, uuid, time_of = self._projection, self._building.uuid, datetime.fromisoformat
+        handlers, decoders, key_of = projection.by_type, projection.decoders, projection.key
+        met = []
         for event in batch:
             _, service, type_, sequence, id_, subject, version, moment, data = event
             have = positions.get(service, 0)
@@ -169,56 +205,45 @@ class Fold[R: Row]:
             entry = handlers.get((service, type_))
             if entry is None:
                 continue
-            decode, handler = entry
             try:
                 received = Received(
                     service,
                     type_,
                     sequence,
-                    UUID(id_.decode()),
-                    UUID(subject.decode()),
+                    uuid(id_.decode()),
+                    uuid(subject.decode()),
                     version,
-                    datetime.fromisoformat(moment.decode()),
-                    decode(data),
+                    time_of(moment.decode()),
+                    decoders[service, type_](data),
                 )
-                key = key_of(received)
-                if self._complete:
-                    rows[key] = handler(rows.get(key), received)
-                else:
-                    pending.append((key, handler, received, event))
+                met.append((key_of(received), entry[1], received, event))
             except Exception as failed:
-                raise Unappliable(self._projection.name, event, failed) from failed
-        if pending:
-            await self._load(key for key, *_ in pending)
-            for key, handler, received, event in pending:
-                try:
-                    rows[key] = handler(rows.get(key), received)
-                except Exception as failed:
-                    raise Unappliable(self._projection.name, event, failed) from failed
+                raise Unappliable(projection.name, event, failed) from failed
+        return met
 
-    async def _load(self, keys: Any) -> None:
-        absent = {key for key in keys if key not in self._rows}
-        found: Any = await self._building.rows(absent)
+    async def _load(self, keys: set[Hashable]) -> None:
+        found: Any = await self._building.rows(keys - self._rows.keys())
         self._rows.update(found)
 
     def full(self) -> bool:
         """Tell whether the rows take more memory than they may.
 
-        Measured the first time. From then on events are counted: memory that was freed stays with the
-        process and is used again, so its size tells nothing any more.
+        What was freed stays with the process and is used again, so its size tells only when more is held than
+        ever before. The events that led there then count as the most between two writes.
         """
-        if self._most is not None:
-            return self._folded >= self._most
-        if self._process.memory_info().rss - self._idle > self._memory:
-            self._most = max(self._folded, 1)
+        if self._folded >= self._most:
             return True
-        return False
+        if self._process.memory_info().rss <= self._ceiling:
+            return False
+        self._most = self._folded
+        return True
 
     async def write(self, checkpoint: Checkpoint) -> int:
         """Write the rows out and forget them; return how many."""
         written = len(self._rows)
-        self._folded = 0
         await self._building.write(self._rows, checkpoint)
         self._rows.clear()
         self._complete = False
+        self._folded = 0
+        self._ceiling = max(self._ceiling, self._process.memory_info().rss)
         return written

@@ -24,11 +24,18 @@ from chassis.http.runtime import Runtime
 from chassis.storage.read_models import View
 from chassis.storage.vault import Vault
 from chassis.telemetry import metrics, tracing
+from contracts.envelope import SERVICES
 
 PATIENCE = 5.0
 _AT_LEAST = re.compile(r"([a-z]+):([0-9]{1,18})")
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_POSITION = f"({'|'.join(SERVICES)}):[0-9]{{1,18}}"
+
+
+def _written(pattern: str) -> dict[str, str]:
+    """Tell readers of the OpenAPI document what our own checks enforce."""
+    return {"pattern": f"^{pattern}$"}
 
 
 class NotCaughtUp(Rejection):
@@ -50,9 +57,16 @@ class Call:
         self,
         request: Request,
         idempotency_key: Annotated[
-            str | None, Header(description="repeats of the same request with this key get the first answer")
+            str | None,
+            Header(
+                description="repeats of the same request with this key get the first answer",
+                json_schema_extra=_written(_KEY.pattern),
+            ),
         ] = None,
-        if_match: Annotated[str | None, Header(description='version the caller saw, such as "3"')] = None,
+        if_match: Annotated[
+            str | None,
+            Header(description='version the caller saw, such as "3"', json_schema_extra=_written(r'(\*|"[0-9]{1,9}")')),
+        ] = None,
     ) -> None:
         """Read what the headers say. Raises Invalid for a header that can't be read."""
         self._request = request
@@ -189,7 +203,11 @@ def _version(if_match: str | None) -> int | None:
 def positions(
     request: Request,
     at_least: Annotated[
-        str | None, Query(description="positions to wait for, as Dinkop-Position gives them: registry:123,rat:9")
+        str | None,
+        Query(
+            description="positions to wait for, as Dinkop-Position gives them: registry:123,rat:9",
+            json_schema_extra=_written(f"{_POSITION}(,{_POSITION})*"),
+        ),
     ] = None,
 ) -> Mapping[str, int]:
     """Read `at_least`. Raises Invalid when it isn't a list of service:number."""

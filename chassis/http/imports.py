@@ -1,17 +1,42 @@
 """Carrying out an import: many commands in few round trips, each row whole or refused, progress to be seen."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from chassis.definitions.cells import RowProblem
 from chassis.definitions.decider import Command, Missing, Rejection
 from chassis.engine.handling import Handler, Loaded, NothingDecided, Order
 from chassis.engine.ports import AlreadyClaimed, Appended, WrongVersion
-from chassis.http.calls import Call
+from chassis.http.calls import Body, Call
 
 BATCH = 250
+
+
+class RowNote(Body):
+    """What is wrong with a row; `row` is the spreadsheet's, the header being 1."""
+
+    row: int
+    column: str
+    value: str | None
+    problem: str
+
+
+def notes(problems: Iterable[RowProblem]) -> list[dict[str, Any]]:
+    """Return what is wrong with which rows, in the order of the rows, as an answer."""
+    return [
+        {"row": problem.row, "column": problem.column, "value": problem.value, "problem": problem.problem}
+        for problem in sorted(problems, key=lambda problem: problem.row)
+    ]
+
+
+class RunningImport(Body):
+    """How far an import is."""
+
+    rows: int
+    done: int
 
 
 class NoSuchImport(Missing):
@@ -22,10 +47,10 @@ class NoSuchImport(Missing):
 class Progress:
     """How far the imports that run in this process are, by idempotency key."""
 
-    _imports: dict[str, dict[str, int]] = field(default_factory=dict)
+    _imports: dict[str, RunningImport] = field(default_factory=dict)
 
-    def of(self, key: str) -> dict[str, int]:
-        """Return {rows, done}. Raises NoSuchImport."""
+    def of(self, key: str) -> RunningImport:
+        """Return how far the import under this key is. Raises NoSuchImport."""
         if key not in self._imports:
             raise NoSuchImport
         return self._imports[key]
@@ -37,7 +62,7 @@ class Progress:
         if done >= rows:
             self._imports.pop(key, None)
         else:
-            self._imports[key] = {"rows": rows, "done": done}
+            self._imports[key] = RunningImport(rows=rows, done=done)
 
 
 async def carry_out[C: Command](

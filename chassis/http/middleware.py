@@ -88,7 +88,7 @@ class _Limit:
     """Hands a request's body on until it grows too large; a declared length is refused before it is read."""
 
     def __init__(self, headers: dict[str, str], receive: Receive) -> None:
-        upload = headers.get("content-type", "").startswith("multipart/")
+        upload = headers.get("content-type", "").lower().startswith("multipart/")
         self._limit = UPLOAD_LIMIT if upload else JSON_LIMIT
         self._receive = receive
         declared = headers.get("content-length", "")

@@ -37,7 +37,8 @@ class ProblemResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return the document as JSON."""
-        return json.dumps(jsonable_encoder(content), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        text = json.dumps(jsonable_encoder(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace")
 
 
 def problem(
@@ -142,6 +143,8 @@ def _explained(error: Mapping[str, Any]) -> dict[str, str]:
         return {"field": "", "problem": f"The body is not JSON, from character {error['loc'][-1]} on"}
     if error["loc"] == ("body",) and isinstance(error.get("input"), bytes):
         return {"field": "", "problem": "The body must be JSON, sent with Content-Type: application/json"}
+    if str(error["msg"]).startswith("Expected UploadFile"):
+        return {"field": _field(error["loc"]), "problem": "must be a file"}
     # Pydantic says this before what our own validators raise.
     return {"field": _field(error["loc"]), "problem": str(error["msg"]).removeprefix("Value error, ")}
 

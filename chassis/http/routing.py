@@ -105,11 +105,10 @@ class Routes:
 
         return add
 
-
     def methods_of(self, path: str) -> frozenset[str]:
         """Return the methods that this path has here; none when it is no path of these."""
         routes = [route for route in self.router.routes if isinstance(route, APIRoute)]
-        return frozenset(method for route in routes if route.path_regex.match(path) for method in route.methods)
+        return frozenset(method for route in routes if route.path_regex.match(path) for method in route.methods or ())
 
 
 ANYONE: tuple[str, ...] = ()

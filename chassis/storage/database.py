@@ -27,11 +27,6 @@ LOST = (
 UNREACHABLE = (*LOST, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
 
 
-def lost(error: Exception) -> bool:
-    """Tell whether asking again may help: the server was lost, and not the question wrong."""
-    return isinstance(error, LOST) and not isinstance(error, asyncpg.DataError)
-
-
 def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
     """Return a libpq URL (`postgresql://user@/db?host=/socket`) as SQLAlchemy takes it."""
     return sqlalchemy.make_url(database_url).set(drivername="postgresql+asyncpg")
@@ -68,10 +63,11 @@ async def _as_it_is(connection: object) -> None:
 @asynccontextmanager
 async def connect(database_url: str, connections: int = 8) -> AsyncIterator[Database]:
     """Open a service's database; waits up to a minute for a server that is still starting."""
-    async for attempt in stamina.retry_context(on=lost, timeout=60, attempts=None, wait_max=1.0):
+    async for attempt in stamina.retry_context(on=LOST, timeout=60, attempts=None, wait_max=1.0):
         with attempt:
+            # Connections are made when wanted: a pool with a floor fills the log while the server is away.
             pool = await asyncpg.create_pool(
-                database_url, min_size=1, max_size=connections, command_timeout=60, reset=_as_it_is
+                database_url, min_size=0, init_size=1, max_size=connections, command_timeout=60, reset=_as_it_is
             )
     engine = create_async_engine(
         sqlalchemy_url(database_url), pool_size=connections, max_overflow=connections, pool_pre_ping=True

@@ -20,7 +20,7 @@ from chassis.engine.ports import (
     Stream,
     WrongVersion,
 )
-from chassis.storage.database import Pool, lost
+from chassis.storage.database import LOST, Pool
 
 _COLUMNS = (
     "position, event_id, stream_kind, stream_id, version, type, schema_version, data::text, metadata::text, recorded_at"
@@ -116,11 +116,10 @@ class PostgresEventStore:
         # Setting up for retries costs as much as the decision itself, so it waits until one is needed.
         try:
             return await self._pool.fetch(query, *arguments)
-        except Exception as failed:
-            if not lost(failed):
-                raise
+        except LOST:
+            pass
         async for attempt in stamina.retry_context(
-            on=lost, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
+            on=LOST, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
         ):
             with attempt:
                 return await self._pool.fetch(query, *arguments)

@@ -1,83 +1,117 @@
 """Building a new generation of a projection beside the live one, and putting it in the live one's place."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+import stamina
+import structlog
+from asyncpg.pgproto import pgproto
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.definitions.projection import Projection, Row
 from chassis.engine.ports import Checkpoint
-from chassis.storage.database import Database
-from chassis.storage.read_models import RowWriter, create_generation, generations, schema_of
+from chassis.storage.database import LOST, UNREACHABLE, Database
+from chassis.storage.read_models import LiveReadModel, RowWriter, create_generation, generations, schema_of
 
-LOCK_TIMEOUT = "2s"
+log = structlog.get_logger()
+
+LOCK_SECONDS = 2
+"""How long anything waits for a lock. Whoever asks for the same one after us waits behind us meanwhile."""
+SWAP_SECONDS = 60.0
+"""How long a swap is tried."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class RebuildRunning(Exception):
     """Another rebuild of this projection is under way."""
 
 
-class BuildingGeneration:
-    """A generation that is being built (engine.rebuild.Building). Nobody reads it until it is swapped in."""
+class RebuildReplaced(Exception):
+    """This rebuild lost its lock, and another one took its place."""
 
-    def __init__(self, database: Database, projection: Projection[Any], generation: int) -> None:
-        """Build `generation` of `projection`."""
+
+class SwapBlocked(Exception):
+    """Somebody held the lock that a swap needs, for longer than it was tried."""
+
+
+class BuildingGeneration:
+    """A generation that is being built (engine.rebuild.Building). Nobody reads it until it is swapped in.
+
+    Every write is fenced: it moves the generation's own bookkeeping row, which says when it was made. A rebuild
+    whose generation was dropped and made anew by another one changes nothing any more.
+    """
+
+    uuid: Callable[[str], UUID] = pgproto.UUID  # the driver's own: in C
+
+    def __init__(self, database: Database, projection: Projection[Any], generation: int, made_at: datetime) -> None:
+        """Build `generation` of `projection`, which was made at `made_at`."""
         self.generation = generation
-        self.checkpoint = Checkpoint()
         self._database = database
         self._projection = projection
         self._schema = schema_of(projection.name, generation)
         self._table: sa.Table = projection.table
         self._empty = True
         self._keyed = False
+        self._own = (
+            (generations.c.projection == projection.name)
+            & (generations.c.generation == generation)
+            & (generations.c.status == "building")
+            & (generations.c.made_at == made_at)
+        )
 
     async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
         """Return the rows of these keys that were written before."""
-        if self._empty or not keys:
+        if not keys:
             return {}
         async with self._database.engine.connect() as connection:
             await self._in_schema(connection)
             return await RowWriter(connection, self._projection).rows(keys)
 
     async def write(self, rows: Mapping[Hashable, Row | None], checkpoint: Checkpoint) -> None:
-        """Write rows and checkpoint in one transaction; into an empty table with COPY."""
-        if self._empty:
-            kept = (row for row in rows.values() if row is not None)
-            await self._copy(kept, checkpoint)
-            self._empty = False
-        else:
-            await self._key()
-            async with self._database.engine.begin() as connection:
+        """Write rows and checkpoint in one transaction; into an empty table with COPY. Raises RebuildReplaced."""
+        if not self._empty:
+            await self._key()  # without it, every row that is replaced would be searched for
+        async with self._database.engine.begin() as connection:
+            moved = generations.update().where(self._own)
+            await self._change(
+                connection,
+                moved.values(
+                    positions=dict(checkpoint.positions),
+                    log=checkpoint.log,
+                    log_sequence=checkpoint.log_sequence,
+                    moved_at=sa.func.clock_timestamp(),
+                ),
+            )
+            if self._empty:
+                await self._copy(connection, [row for row in rows.values() if row is not None])
+            elif rows:
                 await self._in_schema(connection)
                 await RowWriter(connection, self._projection).save(rows)
-                await self._move(connection, checkpoint)
-        self.checkpoint = checkpoint
+        self._empty = False
 
-    async def _copy(self, rows: Any, checkpoint: Checkpoint) -> None:
+    async def _copy(self, connection: AsyncConnection, rows: list[Row]) -> None:
         dialect = self._database.engine.dialect
         binds = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in self._table.columns]
-        records = (
-            tuple(
-                bind(value) if bind else value for bind, value in zip(binds, msgspec.structs.astuple(row), strict=True)
+        records: Any = map(msgspec.structs.astuple, rows)
+        if any(binds):
+            records = (
+                tuple(bind(value) if bind else value for bind, value in zip(binds, record, strict=True))
+                for record in records
             )
-            for row in rows
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        await raw.copy_records_to_table(
+            self._table.name, schema_name=self._schema, records=records, columns=self._table.columns.keys()
         )
-        async with self._database.pool.acquire() as connection, connection.transaction():
-            await connection.copy_records_to_table(
-                self._table.name, schema_name=self._schema, records=records, columns=self._table.columns.keys()
-            )
-            await connection.execute(
-                """UPDATE generations SET positions = $3::jsonb, log = $4, log_sequence = $5,
-                   moved_at = clock_timestamp() WHERE projection = $1 AND generation = $2""",
-                self._projection.name,
-                self.generation,
-                msgspec.json.encode(dict(checkpoint.positions)).decode(),
-                checkpoint.log,
-                checkpoint.log_sequence,
-            )
+
+    async def _change(self, connection: AsyncConnection, change: sa.Update) -> None:
+        if (await connection.execute(change)).rowcount != 1:
+            raise RebuildReplaced(f"Another rebuild of {self._projection.name} took this one's place.")
 
     async def finish(self) -> None:
         """Add the primary key and the indexes: on full tables that is many times cheaper than keeping them."""
@@ -85,7 +119,7 @@ class BuildingGeneration:
         table = self._table.to_metadata(sa.MetaData(), schema=self._schema)
         async with self._database.engine.begin() as connection:
             for index in table.indexes:
-                await connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+                await connection.execute(sa.schema.CreateIndex(index))
         async with self._database.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(sa.text(f'ANALYZE "{self._schema}"."{self._table.name}"'))
@@ -100,46 +134,39 @@ class BuildingGeneration:
             )
         self._keyed = True
 
-    async def swap(self, catch_up: Callable[[int], Awaitable[None]]) -> None:
+    async def swap(self, catch_up: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
         """Put this generation in the live one's place, in one short transaction.
 
-        The live generation stands still meanwhile: `catch_up` is told the log sequence it has reached, so
-        that nobody who has read it is taken back. Waits at most two seconds for the lock.
+        The live generation stands still meanwhile, and `catch_up` is told its positions, so that nobody who has
+        read it is taken back. Waits two seconds at a time for the lock, and raises SwapBlocked after a minute.
         """
-        name = self._projection.name
-        of_projection = generations.c.projection == name
-        async with self._database.engine.begin() as connection:
-            await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
-            live = (
-                await connection.execute(
-                    sa.select(generations).where(of_projection, generations.c.status == "live").with_for_update()
-                )
-            ).one()
-            if live.log == self.checkpoint.log:
-                await catch_up(live.log_sequence)
-            await connection.execute(
-                generations.update().where(of_projection, generations.c.status == "previous").values(status="failed")
-            )
-            await connection.execute(
-                generations.update().where(of_projection, generations.c.status == "live").values(status="previous")
-            )
-            await connection.execute(
-                generations.update()
-                .where(of_projection, generations.c.generation == self.generation)
-                .values(status="live")
-            )
+        try:
+            async for attempt in stamina.retry_context(on=_locked, attempts=None, timeout=SWAP_SECONDS, wait_max=1.0):
+                with attempt:
+                    await self._swap(catch_up)
+        except sa.exc.DBAPIError as error:
+            if not _locked(error):
+                raise
+            raise SwapBlocked(
+                f"Somebody has kept {self._projection.name} locked for {SWAP_SECONDS:.0f} seconds, so the new"
+                " generation could not be put in place. Nothing has changed: rebuild again."
+            ) from error
 
-    async def _move(self, connection: AsyncConnection, checkpoint: Checkpoint) -> None:
-        await connection.execute(
-            generations.update()
-            .where(generations.c.projection == self._projection.name, generations.c.generation == self.generation)
-            .values(
-                positions=dict(checkpoint.positions),
-                log=checkpoint.log,
-                log_sequence=checkpoint.log_sequence,
-                moved_at=sa.func.clock_timestamp(),
-            )
-        )
+    async def _swap(self, catch_up: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
+        c = generations.c
+        of_projection = c.projection == self._projection.name
+        async with self._database.engine.begin() as connection:
+            await _limit_waiting(connection)
+            live = sa.select(c.positions).where(of_projection, c.status == "live").with_for_update()
+            await catch_up(await connection.scalar(live) or {})
+            for was, becomes in (("previous", "failed"), ("live", "previous")):
+                change = generations.update().where(of_projection, c.status == was)
+                await connection.execute(change.values(status=becomes))
+            await self._change(connection, generations.update().where(self._own).values(status="live"))
+
+    async def drop(self) -> None:
+        """Drop it, unless it is live, and what its swap made useless."""
+        await _drop(self._database, self._projection.name, self._own | (generations.c.status == "failed"))
 
     async def _in_schema(self, connection: AsyncConnection) -> None:
         await connection.execution_options(schema_translate_map={None: self._schema})
@@ -151,35 +178,57 @@ async def building(database: Database, projection: Projection[Any]) -> AsyncIter
 
     The one after the live one is kept as `previous`; what a failed or killed rebuild left is dropped.
     """
-    lock = f"rebuild:{projection.name}"
-    async with database.pool.acquire() as holder:
-        if not await holder.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", lock):
+    async with database.engine.connect() as holder:
+        await holder.execution_options(isolation_level="AUTOCOMMIT")
+        # Held by the session: it ends with this process, however it ends.
+        lock = sa.func.hashtext(f"rebuild:{projection.name}")
+        if not await holder.scalar(sa.select(sa.func.pg_try_advisory_lock(lock))):
             raise RebuildRunning(f"A rebuild of {projection.name} is running already: wait for it, or stop it.")
         try:
-            async with database.engine.begin() as connection:
-                await _drop_useless(connection, projection.name)
-                last = await connection.scalar(
-                    sa.select(sa.func.coalesce(sa.func.max(generations.c.generation), 0)).where(
-                        generations.c.projection == projection.name
-                    )
-                )
-                generation = (last or 0) + 1
-                await create_generation(connection, projection, generation, "building", indexes=False)
-                table, schema = projection.table.name, schema_of(projection.name, generation)
-                await connection.execute(sa.text(f'ALTER TABLE "{schema}"."{table}" DROP CONSTRAINT "{table}_pkey"'))
-            yield BuildingGeneration(database, projection, generation)
+            await LiveReadModel(database, projection).checkpoint()  # makes the first generation, if there is none
+            generation = await _start(database, projection)
+            try:
+                yield generation
+            finally:
+                await generation.drop()
         finally:
+            with suppress(*UNREACHABLE):
+                await holder.execute(sa.select(sa.func.pg_advisory_unlock(lock)))
+
+
+async def _start(database: Database, projection: Projection[Any]) -> BuildingGeneration:
+    c = generations.c
+    of_projection = c.projection == projection.name
+    await _drop(database, projection.name, c.status.in_(["building", "failed"]))
+    async with database.engine.begin() as connection:
+        number = 1 + (await connection.execute(sa.select(sa.func.max(c.generation)).where(of_projection))).scalar_one()
+        await create_generation(connection, projection, number, "building", indexes=False)
+        table, schema = projection.table.name, schema_of(projection.name, number)
+        await connection.execute(sa.text(f'ALTER TABLE "{schema}"."{table}" DROP CONSTRAINT "{table}_pkey"'))
+        made_at = await connection.execute(sa.select(c.made_at).where(of_projection, c.generation == number))
+        return BuildingGeneration(database, projection, number, made_at.scalar_one())
+
+
+async def _drop(database: Database, projection: str, which: sa.ColumnElement[bool]) -> None:
+    """Drop generations; one that somebody still reads, or all when the server is gone, is left to the next rebuild."""
+    condition = (generations.c.projection == projection) & which
+    try:
+        async with database.engine.connect() as connection:
+            useless = (await connection.execute(sa.select(generations.c.generation).where(condition))).scalars().all()
+        for generation in useless:
             async with database.engine.begin() as connection:
-                await _drop_useless(connection, projection.name)
-            await holder.execute("SELECT pg_advisory_unlock(hashtext($1))", lock)
+                await _limit_waiting(connection)
+                gone = sa.delete(generations).where(condition, generations.c.generation == generation)
+                if (await connection.execute(gone)).rowcount:
+                    schema = schema_of(projection, generation)
+                    await connection.execute(sa.schema.DropSchema(schema, cascade=True, if_exists=True))
+    except (sa.exc.DBAPIError, *LOST) as error:
+        log.warning("generation.left", projection=projection, reason=repr(error))
 
 
-async def _drop_useless(connection: AsyncConnection, projection: str) -> None:
-    useless = sa.select(generations.c.generation).where(
-        generations.c.projection == projection, generations.c.status.in_(["building", "failed"])
-    )
-    for generation in (await connection.execute(useless)).scalars().all():
-        await connection.execute(sa.schema.DropSchema(schema_of(projection, generation), cascade=True, if_exists=True))
-        await connection.execute(
-            generations.delete().where(generations.c.projection == projection, generations.c.generation == generation)
-        )
+async def _limit_waiting(connection: AsyncConnection) -> None:
+    await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+
+
+def _locked(error: Exception) -> bool:
+    return isinstance(error, sa.exc.DBAPIError) and getattr(error.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE

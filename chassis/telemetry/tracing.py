@@ -1,14 +1,15 @@
 """OpenTelemetry traces that follow a request through its events: the context travels as `traceparent`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from opentelemetry import context, propagate, trace
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import NoOpTracer, Span, SpanKind, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
-_tracer = trace.get_tracer("dinkop")
+_nowhere = NoOpTracer()
+_tracer: Tracer = _nowhere
 
 
 def configure(service: str, otlp_endpoint: str | None) -> None:
@@ -25,6 +26,30 @@ def configure(service: str, otlp_endpoint: str | None) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": f"dinkop-{service}"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{otlp_endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
+    record(provider)
+
+
+def record(provider: TracerProvider | None) -> None:
+    """Record spans from now on with this provider; with None, no more."""
+    global _tracer
+    _tracer = provider.get_tracer("dinkop") if provider else _nowhere
+
+
+def recording() -> bool:
+    """Tell whether spans are kept anywhere: work that only a trace needs is done only then."""
+    return _tracer is not _nowhere
+
+
+def follow(name: str, begun: int, messages: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+    """Record that messages had their effect here just now: a span each, in the trace of what caused it.
+
+    `begun` is in nanoseconds since 1970; each message is its type and its headers.
+    """
+    for type_, headers in messages:
+        if "traceparent" in headers:
+            parent = _propagator.extract(dict(headers))
+            attributes = {"dinkop.event.id": headers["ce-id"], "dinkop.event.sequence": headers["ce-sequence"]}
+            _tracer.start_span(f"{name} {type_}", parent, SpanKind.CONSUMER, attributes, start_time=begun).end()
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The rat service's HTTP interface: record, verify, correct and annul annual members' meetings; import."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import fastapi
 from fastapi import File, Path, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import Field
@@ -15,7 +17,7 @@ from chassis.definitions.values import Date, Text
 from chassis.engine.ports import Stream
 from chassis.http.calls import AtLeast, Body, CallOf
 from chassis.http.history import HistoryItem, history
-from chassis.http.imports import Progress, carry_out
+from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
 from chassis.http.uploads import read_table
 from contracts import roles
@@ -38,6 +40,19 @@ from services.rat.projections import cooperatives
 
 routes = Routes()
 progress = Progress()
+
+EXAMPLE = {
+    "book_year": 2023,
+    "held_on": "2024-02-17",
+    "mode": "in_person",
+    "members_total": 42,
+    "members_present": 30,
+    "minutes_number": "03/BA-RAT/2024",
+    "accountability_accepted": True,
+    "total_assets": 185_000_000,
+    "net_surplus": 7_250_000,
+}
+"""A report of a meeting as an office would write it."""
 
 BookYear = Annotated[int, Path(ge=1900, le=2199, description="the year whose books the meeting closes")]
 
@@ -99,15 +114,6 @@ class RecordList(Body):
     next_cursor: str | None = None
 
 
-class RowNote(Body):
-    """What is wrong with a row; `row` is the spreadsheet's, the header being 1."""
-
-    row: int
-    column: str
-    value: str | None
-    problem: str
-
-
 class ImportReport(Body):
     """What an import did, or with dry_run would do."""
 
@@ -126,11 +132,15 @@ class ImportReport(Body):
     response_model=Accepted,
     summary="Record an annual members' meeting",
 )
-async def record(cooperative_id: UUID, body: Report, call: CallOf, at_least: AtLeast) -> JSONResponse:
+async def record(
+    cooperative_id: UUID, body: Annotated[Report, fastapi.Body(examples=[EXAMPLE])], call: CallOf, at_least: AtLeast
+) -> JSONResponse:
     """Record a meeting: one a book year, held after the year's end, with its quorum."""
-    known = await _known(call, cooperative_id, at_least)
-    command = RecordMeeting(kecamatan_code=known.kecamatan_code, today=call.today, report=body)
-    return await _execute(call, cooperative_id, body.book_year, command)
+
+    def command(kecamatan_code: str | None) -> RecordMeeting:
+        return RecordMeeting(kecamatan_code=kecamatan_code, today=call.today, report=body)
+
+    return await _execute(call, at_least, cooperative_id, body.book_year, command)
 
 
 @routes.post(
@@ -143,14 +153,16 @@ async def verify(
     cooperative_id: UUID, book_year: BookYear, body: Verification, call: CallOf, at_least: AtLeast
 ) -> JSONResponse:
     """Confirm a record after looking at the minutes."""
-    known = await _known(call, cooperative_id, at_least)
-    command = VerifyMeeting(
-        kecamatan_code=known.kecamatan_code,
-        today=call.today,
-        book_year=book_year,
-        verified_on=body.verified_on or call.today,
-    )
-    return await _execute(call, cooperative_id, book_year, command)
+
+    def command(kecamatan_code: str | None) -> VerifyMeeting:
+        return VerifyMeeting(
+            kecamatan_code=kecamatan_code,
+            today=call.today,
+            book_year=book_year,
+            verified_on=body.verified_on or call.today,
+        )
+
+    return await _execute(call, at_least, cooperative_id, book_year, command)
 
 
 @routes.post(
@@ -163,15 +175,17 @@ async def correct(
     cooperative_id: UUID, book_year: BookYear, body: Correction, call: CallOf, at_least: AtLeast
 ) -> JSONResponse:
     """Correct a record; a verification falls."""
-    known = await _known(call, cooperative_id, at_least)
-    command = CorrectMeeting(
-        kecamatan_code=known.kecamatan_code,
-        today=call.today,
-        book_year=book_year,
-        changes=body.changes,
-        reason=body.reason,
-    )
-    return await _execute(call, cooperative_id, book_year, command)
+
+    def command(kecamatan_code: str | None) -> CorrectMeeting:
+        return CorrectMeeting(
+            kecamatan_code=kecamatan_code,
+            today=call.today,
+            book_year=book_year,
+            changes=body.changes,
+            reason=body.reason,
+        )
+
+    return await _execute(call, at_least, cooperative_id, book_year, command)
 
 
 @routes.post(
@@ -184,14 +198,25 @@ async def annul(
     cooperative_id: UUID, book_year: BookYear, body: Annulment, call: CallOf, at_least: AtLeast
 ) -> JSONResponse:
     """Declare a record void; the year can be recorded again."""
+
+    def command(kecamatan_code: str | None) -> AnnulMeeting:
+        return AnnulMeeting(kecamatan_code=kecamatan_code, today=call.today, book_year=book_year, reason=body.reason)
+
+    return await _execute(call, at_least, cooperative_id, book_year, command)
+
+
+async def _execute(
+    call: CallOf,
+    at_least: Mapping[str, int],
+    cooperative_id: UUID,
+    book_year: int,
+    command_in: Callable[[str | None], AnyMeetingCommand],
+) -> JSONResponse:
+    """Carry out the command that `command_in` makes of the kecamatan in which the cooperative sits now."""
+    if first := await call.first_answer():
+        return first
     known = await _known(call, cooperative_id, at_least)
-    command = AnnulMeeting(
-        kecamatan_code=known.kecamatan_code, today=call.today, book_year=book_year, reason=body.reason
-    )
-    return await _execute(call, cooperative_id, book_year, command)
-
-
-async def _execute(call: CallOf, cooperative_id: UUID, book_year: int, command: AnyMeetingCommand) -> JSONResponse:
+    command = command_in(known.kecamatan_code)
     answer = {"cooperative_id": str(cooperative_id), "book_year": book_year}
     return await call.execute(annual_meetings.decider, cooperative_id, command, answer=answer)
 
@@ -265,7 +290,8 @@ async def import_list(
         return first
     if source != "ods":
         raise Invalid("source", "only ods can be imported so far")
-    table = read_table(await file.read(), file.filename or "", ods.NEEDED, ods.OPTIONAL)
+    content = await file.read()
+    table = await asyncio.to_thread(read_table, content, file.filename or "", ods.NEEDED, ods.OPTIONAL)
     readings = [ods.read_row(row, cells) for row, cells in table.rows]
     async with call.view(cooperatives.projection, at_least) as view:
         register = cooperatives.register_of(await view.rows(cooperatives.projection, cooperatives.every()))
@@ -290,20 +316,15 @@ async def import_list(
             "attested": attested,
             "unchanged": plan.unchanged,
             "rejected": len({problem.row for problem in rejections}),
-            "rejections": _notes(rejections),
-            "warnings": _notes(plan.warnings),
+            "rejections": notes(rejections),
+            "warnings": notes(plan.warnings),
         }
     )
 
 
-def _notes(problems: Sequence[RowProblem]) -> list[Mapping[str, Any]]:
-    return [
-        {"row": note.row, "column": note.column, "value": note.value, "problem": note.problem}
-        for note in sorted(problems, key=lambda note: note.row)
-    ]
-
-
-@routes.get("/v1/imports/{key}", callers=roles.OFFICE, summary="How far a running import is")
-async def import_progress(key: str) -> dict[str, int]:
+@routes.get(
+    "/v1/imports/{key}", callers=roles.OFFICE, response_model=RunningImport, summary="How far a running import is"
+)
+async def import_progress(key: str) -> RunningImport:
     """Return rows done and rows in all of the import that runs under this Idempotency-Key."""
     return progress.of(key)

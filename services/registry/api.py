@@ -1,10 +1,11 @@
 """The registry's HTTP interface: register, correct, relocate, look up, import."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
+import fastapi
 import msgspec
 from fastapi import File, Query, Response, UploadFile
 from fastapi.responses import JSONResponse
@@ -18,7 +19,7 @@ from chassis.engine.handling import Loaded
 from chassis.engine.ports import AlreadyClaimed, Stream
 from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after
 from chassis.http.history import HistoryItem, history
-from chassis.http.imports import Progress, carry_out
+from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
 from chassis.http.uploads import read_table
 from contracts import regions, roles
@@ -39,6 +40,18 @@ from services.registry.projections import cooperatives
 
 routes = Routes()
 progress = Progress()
+
+EXAMPLE = {
+    "name": "Koperasi Tani Contoh",
+    "legal_entity_number": "518/12/BH/2012",
+    "legal_entity_date": "2012-05-14",
+    "kecamatan_code": "35.07.21",
+    "village_code": "35.07.21.2003",
+    "address": "Jl. Raya Wagir 12",
+    "type": "producer",
+    "members_total": 42,
+}
+"""A registration as an office would write it."""
 
 
 class UnknownKecamatan(Invalid):
@@ -109,15 +122,6 @@ class CooperativeList(Body):
     next_cursor: str | None
 
 
-class RowNote(Body):
-    """What is wrong with a row; `row` is the spreadsheet's, the header being 1."""
-
-    row: int
-    column: str
-    value: str | None
-    problem: str
-
-
 class ImportReport(Body):
     """What an import did, or with dry_run would do."""
 
@@ -132,7 +136,7 @@ class ImportReport(Body):
 
 
 @routes.post("/v1/cooperatives", callers=roles.OFFICE, response_model=Accepted, summary="Register a cooperative")
-async def register(body: Registration, call: CallOf) -> JSONResponse:
+async def register(body: Annotated[Registration, fastapi.Body(examples=[EXAMPLE])], call: CallOf) -> JSONResponse:
     """Register a cooperative. A taken NIK, or a taken number without a NIK of its own, is 409 naming the holder."""
     _known(body.kecamatan_code, body.village_code)
     cooperative_id = clock.new_id()
@@ -304,7 +308,8 @@ async def import_list(
         return first
     if source != "ods":
         raise Invalid("source", "only ods can be imported so far")
-    table = read_table(await file.read(), file.filename or "", ods.NEEDED, ods.OPTIONAL)
+    content = await file.read()
+    table = await asyncio.to_thread(read_table, content, file.filename or "", ods.NEEDED, ods.OPTIONAL)
     readings = [
         ods.read_row(row, cells, regions.resolve_kecamatan, regions.resolve_village) for row, cells in table.rows
     ]
@@ -339,20 +344,15 @@ async def import_list(
             "unchanged": plan.count("unchanged"),
             "rejected": len({problem.row for problem in rejections}),
             "missing_from_source": len(plan.missing_from_source),
-            "rejections": _notes(rejections),
-            "warnings": _notes(plan.warnings),
+            "rejections": notes(rejections),
+            "warnings": notes(plan.warnings),
         }
     )
 
 
-def _notes(problems: Sequence[RowProblem]) -> list[Mapping[str, Any]]:
-    return [
-        {"row": note.row, "column": note.column, "value": note.value, "problem": note.problem}
-        for note in sorted(problems, key=lambda note: note.row)
-    ]
-
-
-@routes.get("/v1/imports/{key}", callers=roles.OFFICE, summary="How far a running import is")
-async def import_progress(key: str) -> dict[str, int]:
+@routes.get(
+    "/v1/imports/{key}", callers=roles.OFFICE, response_model=RunningImport, summary="How far a running import is"
+)
+async def import_progress(key: str) -> RunningImport:
     """Return rows done and rows in all of the import that runs under this Idempotency-Key."""
     return progress.of(key)

@@ -40,7 +40,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]
 def _time(value: object) -> datetime:
     try:
         if isinstance(value, str) and _RFC_3339.fullmatch(value):
-            found = datetime.fromisoformat(value)
+            found = datetime.fromisoformat(value.upper())
             if EARLIEST <= found.date() <= LATEST:
                 return found.astimezone(UTC)
     except ValueError:
@@ -128,15 +128,15 @@ class KecamatanItem(KecamatanCounts):
     name: str | None
 
 
-class KecamatanAnswer(Stamp, KecamatanItem):
-    """The counts of one kecamatan, stamped."""
-
-
 class KecamatanList(Stamp):
     """The counts of all 33 kecamatan, of the cooperatives without one, and of all together."""
 
     items: list[KecamatanItem]
     total: KecamatanCounts
+
+
+class KecamatanAnswer(KecamatanList, KecamatanItem):
+    """The counts of one kecamatan, and the same again in the shape of the list, whose only item it is."""
 
 
 class NoSuchCooperative(Missing):
@@ -200,7 +200,10 @@ class Moment:
         known_at: Annotated[
             datetime | None,
             BeforeValidator(_time),
-            Query(description="using only what was recorded by then, RFC 3339; default now"),
+            Query(
+                description="using only what was recorded by then, RFC 3339; default now",
+                examples=["2026-03-28T09:30:00.000000Z"],
+            ),
         ] = None,
     ) -> None:
         """Read the question's time."""
@@ -353,7 +356,8 @@ def kecamatan_answer(
 ) -> KecamatanAnswer:
     """Return the counts of one kecamatan."""
     counts = tally([code], verdicts, open_requests, scope).by_kecamatan[code]
-    return KecamatanAnswer(**dict(stamp), **dict(_kecamatan_item(code, counts)))
+    item = _kecamatan_item(code, counts)
+    return KecamatanAnswer(**dict(stamp), **dict(item), items=[item], total=KecamatanCounts(**asdict(counts)))
 
 
 def _book_year(year: BookYear) -> BookYearItem:

@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, Text, Uui
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
-from chassis.definitions.projection import Projection, Received, Row
+from chassis.definitions.projection import Projection, Received, Row, reads
 from contracts import mentoring, rat, registry
 from services.reporting.domain import facts
 from services.reporting.domain.facts import EMPTY, Fact, Facts, appended, decoded, microseconds
@@ -95,6 +95,7 @@ def requests_about(cooperative_ids: Collection[UUID]) -> Select[Any]:
 _CHANGES = facts.Changes.__struct_fields__
 
 
+@reads("name", "nik", "legal_entity_date", "kecamatan_code", "village_code", "tier", "scope")
 def _registered(row: HealthRow | None, received: Received[registry.CooperativeRegistered]) -> HealthRow:
     event = received.data
     fact = facts.Registered(
@@ -112,14 +113,17 @@ def _registered(row: HealthRow | None, received: Received[registry.CooperativeRe
     return _with_registry(row, received, fact, event.kecamatan_code)
 
 
+@reads("changes")
 def _corrected(row: HealthRow | None, received: Received[registry.CooperativeCorrected]) -> HealthRow | None:
     return _with_changes(row, received, facts.Corrected)
 
 
+@reads("changes")
 def _record_changed(row: HealthRow | None, received: Received[registry.MinistryRecordChanged]) -> HealthRow | None:
     return _with_changes(row, received, facts.RecordChanged)
 
 
+@reads("effective_on", "kecamatan_code", "village_code")
 def _relocated(row: HealthRow | None, received: Received[registry.CooperativeRelocated]) -> HealthRow:
     event = received.data
     fact = facts.Relocated(
@@ -133,30 +137,35 @@ def _relocated(row: HealthRow | None, received: Received[registry.CooperativeRel
     return _with_registry(row, received, fact, event.kecamatan_code)
 
 
+@reads("traced_on", "finding")
 def _traced(row: HealthRow | None, received: Received[registry.CooperativeTraced]) -> HealthRow:
     event = received.data
     fact = facts.Traced(received.id, received.sequence, microseconds(received.time), event.traced_on, event.finding)
     return _with_registry(row, received, fact)
 
 
+@reads("letter_date")
 def _removal_proposed(row: HealthRow | None, received: Received[registry.RemovalProposed]) -> HealthRow:
     letter_date = received.data.letter_date
     fact = facts.RemovalProposed(received.id, received.sequence, microseconds(received.time), letter_date)
     return _with_registry(row, received, fact)
 
 
+@reads("decided_on")
 def _removal_approved(row: HealthRow | None, received: Received[registry.RemovalApproved]) -> HealthRow:
     decided_on = received.data.decided_on
     fact = facts.RemovalApproved(received.id, received.sequence, microseconds(received.time), decided_on)
     return _with_registry(row, received, fact)
 
 
+@reads("decided_on")
 def _removal_rejected(row: HealthRow | None, received: Received[registry.RemovalRejected]) -> HealthRow:
     decided_on = received.data.decided_on
     fact = facts.RemovalRejected(received.id, received.sequence, microseconds(received.time), decided_on)
     return _with_registry(row, received, fact)
 
 
+@reads("book_year", "held_on", "source")
 def _rat_held(row: HealthRow | None, received: Received[rat.RATHeld]) -> HealthRow:
     event = received.data
     fact = facts.RATHeld(
@@ -165,12 +174,14 @@ def _rat_held(row: HealthRow | None, received: Received[rat.RATHeld]) -> HealthR
     return _with_rat(row, received, fact)
 
 
+@reads("book_year", "source")
 def _rat_attested(row: HealthRow | None, received: Received[rat.RATAttested]) -> HealthRow:
     event = received.data
     fact = facts.RATAttested(received.id, received.sequence, microseconds(received.time), event.book_year, event.source)
     return _with_rat(row, received, fact)
 
 
+@reads("book_year", "changes")
 def _rat_corrected(row: HealthRow | None, received: Received[rat.RATCorrected]) -> HealthRow | None:
     event = received.data
     if "held_on" not in event.changes:
@@ -180,11 +191,13 @@ def _rat_corrected(row: HealthRow | None, received: Received[rat.RATCorrected]) 
     return _with_rat(row, received, fact)
 
 
+@reads("book_year")
 def _rat_annulled(row: HealthRow | None, received: Received[rat.RATAnnulled]) -> HealthRow:
     fact = facts.RATAnnulled(received.id, received.sequence, microseconds(received.time), received.data.book_year)
     return _with_rat(row, received, fact)
 
 
+@reads("received_on", "kecamatan_code", "cooperative_id")
 def _mentoring_requested(row: HealthRow | None, received: Received[mentoring.MentoringRequested]) -> HealthRow:
     event = received.data
     fact = facts.MentoringRequested(

@@ -40,10 +40,17 @@ class System:
     apps: dict[str, FastAPI]
     databases: dict[str, str]
     nats_url: str
+    postgres: Postgres
 
     def client(self, service: str) -> httpx.AsyncClient:
         """Return a client of one service."""
         return httpx.AsyncClient(base_url=self.urls[service], timeout=60, trust_env=False)
+
+    async def execute(self, service: str, statement: str) -> None:
+        """Carry out a statement in one service's database, behind its back."""
+        connection = await asyncpg.connect(self.databases[service])
+        await connection.execute(statement)
+        await connection.close()
 
 
 @contextmanager
@@ -59,7 +66,7 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
                 nats_url=nats.url,
                 nats_monitoring_url=nats.monitoring_url,
                 today=TODAY,
-                master_key=MASTER_KEY,  # type: ignore[arg-type]  # pydantic makes a secret of it
+                master_key=MASTER_KEY,
                 connections=4,
             ),
         )
@@ -88,7 +95,7 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
     try:
         urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
         asyncio.run(_ready(urls))
-        yield System(urls, apps, databases, nats.url)
+        yield System(urls, apps, databases, nats.url, postgres)
     finally:
         for server in servers:
             server.should_exit = True

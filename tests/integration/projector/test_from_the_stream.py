@@ -78,7 +78,7 @@ async def _agree(store: PostgresEventStore, models: ReadModels) -> bool:
 
 
 async def test_rows_follow_the_store_through_killed_servers_and_a_stream_made_anew(
-    public_stream: Client, service_database: Database, nats: Nats, postgres: Postgres
+    public_stream: Client, service_database: Database, nats: Nats, killable_postgres: Postgres
 ) -> None:
     store, models = PostgresEventStore(service_database.pool), ReadModels(service_database)
     accounts = [clock.new_id() for _ in range(5)]
@@ -107,8 +107,8 @@ async def test_rows_follow_the_store_through_killed_servers_and_a_stream_made_an
         await nats.kill()
         await nats.start()
         await moved_by(20)
-        await postgres.kill()
-        await postgres.start()
+        await killable_postgres.kill()
+        await killable_postgres.start()
         await moved_by(20)
         await public_stream.jetstream().delete_stream(STREAM)
         await moved_by(20)

@@ -73,9 +73,9 @@ async def test_a_leader_learns_at_once_that_its_connection_ended(database_url: s
             await asyncio.wait_for(lost, 2)
 
 
-async def test_a_leader_learns_that_the_server_was_killed(database_url: str, postgres: Postgres) -> None:
+async def test_a_leader_learns_that_the_server_was_killed(database_url: str, killable_postgres: Postgres) -> None:
     async with leadership(database_url) as lost:
-        await postgres.kill()
+        await killable_postgres.kill()
         with pytest.raises(LostLeadership):
             await asyncio.wait_for(lost, 2)
 

@@ -83,7 +83,7 @@ async def test_a_gap_leaves_rows_and_positions_untouched(models: ReadModels) -> 
     for sequence in (1, 2, 3, 5, 6):
         feed.add(Rained(millimetres=sequence), sequence)
     with pytest.raises(SequenceGap, match="sky events 4 to 4"):
-        await Projector(plots, models.live(plots), feed).run()
+        await asyncio.wait_for(Projector(plots, models.live(plots), feed).run(), 10)
     rows, positions = await rows_and_positions(models)
     assert rows == naive(feed.messages[:2])
     assert positions == {"sky": 2}
@@ -109,7 +109,7 @@ async def test_a_connection_killed_between_rows_and_commit_leaves_neither(
     projector = Projector(plots, models.live(plots), feed)
     for _ in range(2):
         with pytest.raises(UNREACHABLE):
-            await projector.run()
+            await asyncio.wait_for(projector.run(), 10)
         assert await rows_and_positions(models) == ({}, {})
     async with running(projector):
         await eventually(lambda: projector.status.positions == {"field": 3})

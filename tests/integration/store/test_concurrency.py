@@ -241,24 +241,24 @@ async def test_an_append_whose_answer_was_lost_is_not_appended_again(
 
 
 async def test_a_server_killed_under_load_comes_back_with_all_it_acknowledged(
-    store: PostgresEventStore, postgres: Postgres
+    store: PostgresEventStore, killable_postgres: Postgres
 ) -> None:
     load = Load(store)
     for _ in range(2):
         await load.grow(60)
-        await postgres.kill()
-        await postgres.start()
+        await killable_postgres.kill()
+        await killable_postgres.start()
     await load.grow(60)
     await load.stop()
     await load.prove()
 
 
 async def test_a_server_that_stays_away_is_not_waited_for_for_ever(
-    service_database: Database, postgres: Postgres
+    service_database: Database, killable_postgres: Postgres
 ) -> None:
     store = PostgresEventStore(service_database.pool, patience=0.5)
     await store.append(commit())
-    await postgres.kill()
+    await killable_postgres.kill()
     with pytest.raises(database.LOST):
         await asyncio.wait_for(store.append(commit()), 5)
     assert not await service_database.reachable()

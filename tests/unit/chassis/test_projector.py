@@ -115,7 +115,7 @@ async def test_a_gap_stops_the_projector_and_leaves_rows_and_positions_untouched
         feed.add(Rained(millimetres=sequence), sequence)
     projector = Projector(plots, read_model, feed)
     with pytest.raises(SequenceGap) as gap:
-        await projector.run()
+        await asyncio.wait_for(projector.run(), 10)
     assert gap.value.got == gap.value.have + 2
     assert f"sky events {gap.value.have + 1} to {gap.value.have + 1} are missing" in str(gap.value)
     assert (read_model.stored, read_model.at, read_model.commits) == ({}, Checkpoint(), 0)
@@ -127,7 +127,7 @@ async def test_the_reason_for_stopping_stays_visible_until_something_is_applied(
     projector = Projector(plots, read_model, feed)
     projector.status.error = "sky event 1 is missing"
     with pytest.raises(SequenceGap):
-        await projector.run()
+        await asyncio.wait_for(projector.run(), 10)
     assert projector.status.error == "sky event 1 is missing"
     feed.messages.clear()
     feed.add(Rained(millimetres=1), 1)
@@ -171,7 +171,7 @@ async def test_a_crash_between_rows_and_commit_leaves_neither() -> None:
     MemoryWrite.save = Torn.save  # type: ignore[method-assign,assignment]
     try:
         with pytest.raises(ConnectionError):
-            await projector.run()
+            await asyncio.wait_for(projector.run(), 10)
     finally:
         MemoryWrite.save = whole  # type: ignore[method-assign]
     assert (read_model.stored, read_model.at) == ({}, Checkpoint())
@@ -256,3 +256,18 @@ async def test_it_resumes_from_the_place_in_the_log_it_knows() -> None:
         await eventually(lambda: read_model.at.positions == {"field": 6})
     assert feed.followed_from == [0, 5]
     assert read_model.stored == naive(feed.messages)
+
+
+async def test_a_log_made_anew_while_nobody_followed_it_is_read_from_the_start() -> None:
+    read_model, feed = MemoryReadModel(), MemoryFeed()
+    for number in range(1, 6):
+        feed.add(Planted(what="a"), number)
+    with running(Projector(plots, read_model, feed)):
+        await eventually(lambda: read_model.at.positions == {"field": 5})
+    repaired = MemoryFeed(incarnation="second")
+    repaired.add(Rained(millimetres=1), 1)
+    for number in range(1, 6):
+        repaired.add(Planted(what="a"), number)
+    with running(Projector(plots, read_model, repaired)):
+        await eventually(lambda: read_model.at.positions == {"field": 5, "sky": 1})
+    assert read_model.stored == naive(repaired.messages)

@@ -43,8 +43,13 @@ class Log:
             subject=subject,
             stream_version=1,
             time=START + timedelta(hours=sequence, microseconds=sequence),
-            data=decoder(type(event))(event.model_dump_json(by_alias=True).encode()),
+            data=_decode(event),
         )
+
+
+def _decode(event: PublicEvent) -> Any:
+    decode = projection.decoders.get((event.service, event.type_name()), decoder(type(event)))
+    return decode(event.model_dump_json(by_alias=True).encode())
 
 
 def registered(**changes: Any) -> registry.CooperativeRegistered:

@@ -1,0 +1,74 @@
+"""A whole rebuild of health_status against a bare nats-py fetch(1000) loop over the same stream, in the same run."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from filling import fill
+from histories import cooperatives_in, histories
+from nats.aio.client import Client
+from nats.js.api import AckPolicy, ConsumerConfig
+from servers import Nats
+
+from chassis.storage.database import Database
+from chassis.storage.read_models import ReadModels
+from contracts.envelope import STREAM
+from services.reporting.projections import health_status
+
+pytestmark = pytest.mark.benchmark
+
+EVENTS = int(os.environ.get("DINKOP_BENCH_EVENTS", "200000"))
+AT_LEAST = 4.0
+HELD = 300_000_000
+REBUILDING = Path(__file__).parents[1] / "rebuilding.py"
+
+
+async def test_a_rebuild_is_at_least_four_times_a_bare_fetch_loop_within_its_memory(
+    nats: Nats, public_stream: Client, service_database: Database, database_url: str
+) -> None:
+    for some in batched(histories(EVENTS), 20_000):
+        await fill(public_stream, some)
+    rebuild = await _rebuild(nats, database_url)
+    fetched = await _fetch(public_stream)
+    ratio = EVENTS / rebuild["seconds"] / fetched
+    print(
+        f"\nrebuild of {EVENTS:,} events into {cooperatives_in(EVENTS):,} rows: {rebuild['seconds']:.1f} s"
+        f" ({EVENTS / rebuild['seconds']:,.0f}/s, {rebuild['cpu']:.1f} s of CPU), {rebuild['held'] / 1e6:.0f} MB above"
+        f" idle; nats-py fetch(1000) {fetched:,.0f}/s, ratio {ratio:.1f}; by phase {rebuild['phases']}"
+    )
+    async with ReadModels(service_database).view(health_status.projection) as view:
+        [[rows]] = await view.fetch(sa.select(sa.func.count()).select_from(health_status.table))
+    assert rows == rebuild["rows"] == cooperatives_in(EVENTS)
+    assert rebuild["held"] <= HELD
+    assert ratio >= AT_LEAST
+
+
+async def _rebuild(nats: Nats, database_url: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, REBUILDING, nats.url, database_url, "health_status", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    report: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return report
+
+
+async def _fetch(client: Client) -> float:
+    """Return messages per second of the bare loop; a fifth of the stream is enough to tell."""
+    subscription = await client.jetstream().pull_subscribe(
+        "dinkop.v1.>", stream=STREAM, config=ConsumerConfig(ack_policy=AckPolicy.NONE, mem_storage=True)
+    )
+    wanted = max(1_000, EVENTS // 5_000 * 1_000)
+    began, count = time.perf_counter(), 0
+    while count < wanted:
+        count += len(await subscription.fetch(1_000))
+    rate = count / (time.perf_counter() - began)
+    await subscription.unsubscribe()
+    return rate
