@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from chassis.bootstrap import Service, build
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
 from chassis.telemetry import logs, tracing
 
 
@@ -30,6 +29,9 @@ def main(service: Service) -> None:
         print("DINKOP_MASTER_KEY: needed, it wraps the keys of personal data; see README.md", file=sys.stderr)
         raise SystemExit(2)
     if command in ("migrate", "up"):
+        # Only here, for it costs a good part of a start.
+        from chassis.storage.migrations import migrate
+
         asyncio.run(migrate(settings.database_url, service.migrations))
     if command == "migrate":
         return

@@ -1,6 +1,5 @@
 """The JetStream stream DINKOP: its configuration, and proof that what it acknowledges is on disk."""
 
-import httpx
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
@@ -43,6 +42,8 @@ async def assert_durable(monitoring_url: str) -> None:
     With the default, JetStream acknowledges first and syncs every two minutes; a power loss then takes
     back what it acknowledged.
     """
+    import httpx  # late, for it brings a terminal's worth of libraries that a start need not wait for
+
     async with httpx.AsyncClient(timeout=5) as client:
         answer = await client.get(f"{monitoring_url.rstrip('/')}/jsz")
     answer.raise_for_status()

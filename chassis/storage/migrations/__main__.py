@@ -1,4 +1,4 @@
-"""`python -m chassis.storage.migrations SERVICE "what it does"`: start a new schema version (`chassis`, or a service)."""
+"""Start a new schema version: `python -m chassis.storage.migrations chassis|SERVICE "what it does"`."""
 
 import re
 import sys
