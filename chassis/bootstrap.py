@@ -1,6 +1,7 @@
 """Putting a service together from its manifest: stores, relay, projectors, reactions, HTTP."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from chassis.messaging import stream
 from chassis.messaging.connection import Broker, client, connect
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import JetStreamLog
-from chassis.messaging.subscriptions import subscribe
+from chassis.messaging.subscriptions import subscribe, watch
 from chassis.settings import Settings
 from chassis.storage import database
 from chassis.storage.event_store import PostgresEventStore
@@ -155,11 +156,12 @@ class Background:
     async def _react(self, store: database.Database) -> None:
         # A connection of its own: FastStream subscribes when a broker starts and lets go when it stops.
         async with connect(self.settings.nats_url, f"dinkop-{self.service.name}-reactions") as broker:
-            for reaction in self.service.reactions:
+            reactions = {f"{self.service.name}-{reaction.name}": reaction for reaction in self.service.reactions}
+            for durable, reaction in reactions.items():
                 reactor = Reactor(reaction, PostgresInbox(store.pool), self.runtime.handler)
-                subscribe(broker, f"{self.service.name}-{reaction.name}", reaction.event, reactor.handle)
+                subscribe(broker, durable, reaction.event, reactor.handle)
             await broker.start()
-            await asyncio.Event().wait()
+            await watch(broker, reactions)
 
     async def _keep(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         pause = _SHORTEST_PAUSE
@@ -221,6 +223,7 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 wake=lambda: background.wake(),
                 reachable=store.reachable,
                 operations=lambda: status(service, background, store),
+                secret=_secret(settings),
                 vault=await _vault(service, settings, store),
             )
             background = Background(service, settings, runtime)
@@ -244,6 +247,12 @@ async def _vault(service: Service, settings: Settings, store: database.Database)
     return vault
 
 
+def _secret(settings: Settings) -> bytes:
+    """Return the key of request fingerprints: no secret where no personal data is kept."""
+    master = settings.master_key.get_secret_value() if settings.master_key else ""
+    return hashlib.sha256(b"fingerprints" + master.encode()).digest()
+
+
 async def status(service: Service, background: Background, store: database.Database) -> dict[str, Any]:
     """Return what an operator wants to know of one service: store, relay, every projection.
 
@@ -258,8 +267,9 @@ async def status(service: Service, background: Background, store: database.Datab
         projector = background.projectors.get(generation.projection)
         positions = dict(generation.checkpoint.positions)
         wanted = {s: heads[s] for s in _services_of(service, generation.projection) if s in heads}
-        behind = sum(max(0, at - positions.get(s, 0)) for s, at in wanted.items()) if heads else None
         live = generation.status == "live"
+        # Only the live generation is kept up to date: of another one, lag says nothing.
+        behind = sum(max(0, at - positions.get(s, 0)) for s, at in wanted.items()) if heads and live else None
         items.append(
             {
                 "name": f"{service.name}.{generation.projection}",

@@ -1,9 +1,8 @@
 """The CloudEvents 1.0 envelope that carries every public event (NATS protocol binding, binary mode)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -49,8 +48,7 @@ class MalformedEnvelope(ValueError):
     """A message on the stream lacks a header that the envelope requires, or carries an unreadable one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The headers of one public event, typed.
 
     `sequence` is the service's gapless number, from 1; `stream_version` the version of the subject's stream.
@@ -70,9 +68,10 @@ class Envelope:
 
     def headers(self) -> dict[str, str]:
         """Return the NATS headers, exactly as interface documents them."""
+        id_ = str(self.id)
         headers = {
             "ce-specversion": "1.0",
-            "ce-id": str(self.id),
+            "ce-id": id_,
             "ce-source": f"/dinkop/{self.service}",
             "ce-type": f"{TYPE_ROOT}.{self.service}.{self.type}.v{self.schema_version}",
             "ce-subject": str(self.subject),
@@ -82,7 +81,7 @@ class Envelope:
             "ce-sequence": str(self.sequence),
             "ce-streamversion": str(self.stream_version),
             "ce-correlationid": self.correlation_id,
-            "Nats-Msg-Id": str(self.id),
+            "Nats-Msg-Id": id_,
         }
         if self.causation_id:
             headers["ce-causationid"] = self.causation_id

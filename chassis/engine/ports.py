@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapp
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from chassis.definitions.decider import Claim
@@ -14,8 +14,7 @@ from contracts.envelope import Envelope
 # ---------------------------------------------------------------- event store
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """The address of one stream: what kind it is, and whose."""
 
     kind: str
@@ -32,8 +31,7 @@ class NewEvent:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event with the facts the store added. `position` is dense per service, in commit order, from 1."""
 
     position: int

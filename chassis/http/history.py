@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.definitions.decider import Invalid
 from chassis.engine.ports import StoredEvent, Stream
-from chassis.http.calls import Call
+from chassis.http.calls import Call, cursor_after
 
 
 class HistoryItem(BaseModel):
@@ -32,11 +33,30 @@ def _as_stored(event: StoredEvent) -> dict[str, Any]:
     return data
 
 
+class HistoryPage(BaseModel):
+    """One page of a stream, oldest first."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: list[HistoryItem]
+    next_cursor: str | None
+
+
 async def history(
-    call: Call, stream: Stream, shown: Callable[[StoredEvent], dict[str, Any]] = _as_stored
-) -> list[HistoryItem]:
-    """Return a stream, oldest first; empty when it does not exist. `shown` says which data of an event to show."""
-    return [
+    call: Call,
+    stream: Stream,
+    cursor: str | None,
+    limit: int,
+    shown: Callable[[StoredEvent], dict[str, Any]] = _as_stored,
+) -> HistoryPage:
+    """Return a page of a stream, oldest first. `shown` says which data of an event to show.
+
+    Raises Invalid for a cursor that is none of ours.
+    """
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        raise Invalid("cursor", "take it from next_cursor of the page before")
+    events = await call.runtime.store.load(stream, int(cursor or 0))
+    items = [
         HistoryItem(
             event_id=event.id,
             type=event.type,
@@ -47,5 +67,6 @@ async def history(
             correlation_id=event.metadata.get("correlation_id"),
             data=shown(event),
         )
-        for event in await call.runtime.store.load(stream)
+        for event in events[:limit]
     ]
+    return HistoryPage(items=items, next_cursor=cursor_after(str(items[-1].version)) if len(events) > limit else None)

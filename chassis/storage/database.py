@@ -1,5 +1,6 @@
 """Connections to a service's database: an asyncpg pool for appends and COPY, SQLAlchemy Core for queries."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class Database:
     async def reachable(self) -> bool:
         """Tell whether the database answers."""
         try:
-            await self.pool.fetchval("SELECT 1", timeout=2)
+            async with asyncio.timeout(2):
+                await self.pool.fetchval("SELECT 1")
         except Exception:
             return False
         return True

@@ -55,7 +55,7 @@ class PostgresEventStore:
     async def stream_ids(self, kind: str) -> list[UUID]:
         """Return the ids of all streams of a kind, in no particular order."""
         query = "SELECT stream_id FROM events WHERE stream_kind = $1 AND version = 1"
-        return [_uuid(row[0]) for row in await self._fetch(query, kind)]
+        return [row[0] for row in await self._fetch(query, kind)]
 
     async def append(self, commit: Commit) -> Appended:
         """Append durably in one round trip; see engine.ports.EventStore."""
@@ -92,7 +92,7 @@ class PostgresEventStore:
         held: dict[str, list[tuple[str | None, UUID]]] = {}
         query = "SELECT key, qualifier, stream_id FROM claims WHERE space = $1 AND key = ANY($2::text[])"
         for key, qualifier, holder in await self._fetch(query, space, list(keys)):
-            held.setdefault(key, []).append((qualifier, _uuid(holder)))
+            held.setdefault(key, []).append((qualifier, holder))
         return held
 
     async def recall(self, key: Key) -> Appended | None:
@@ -165,21 +165,17 @@ def _outcome(commit: Commit, row: asyncpg.Record) -> Outcome:
             raise AssertionError(f"append answered {outcome!r}")
 
 
-def _uuid(value: UUID) -> UUID:
-    # asyncpg gives a subclass that other encoders do not know.
-    return UUID(int=value.int)
-
-
 def _stored(row: asyncpg.Record) -> StoredEvent:
     position, event_id, kind, stream_id, version, type_, schema_version, data, metadata, recorded_at = row
+    # By position, and with the driver's own ids (equal to any UUID): a relay's backlog makes thousands a second.
     return StoredEvent(
-        position=position,
-        id=_uuid(event_id),
-        stream=Stream(kind, _uuid(stream_id)),
-        version=version,
-        type=type_,
-        schema_version=schema_version,
-        data=data,
-        metadata=msgspec.json.decode(metadata),
-        recorded_at=recorded_at,
+        position,
+        event_id,
+        Stream(kind, stream_id),
+        version,
+        type_,
+        schema_version,
+        data,
+        msgspec.json.decode(metadata),
+        recorded_at,
     )

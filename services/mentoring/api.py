@@ -15,7 +15,7 @@ from chassis.definitions.values import Date, KecamatanCode, ShortText, Text, Vil
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import StoredEvent, Stream
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after
-from chassis.http.history import HistoryItem, history
+from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from chassis.storage.vault import DataKey
 from contracts import regions, roles
@@ -207,20 +207,20 @@ async def get_people(request_id: UUID, call: CallOf, response: Response) -> Peop
 @routes.get(
     "/v1/requests/{request_id}/history",
     callers=roles.READERS,
-    response_model=list[HistoryItem],
+    response_model=HistoryPage,
     summary="Everything recorded about one request",
 )
-async def get_history(request_id: UUID, call: CallOf) -> list[HistoryItem]:
+async def get_history(request_id: UUID, call: CallOf, cursor: Cursor, limit: Limit = 100) -> HistoryPage:
     """Return the stream, oldest first, with who and when, and of what was recorded the public part."""
     codec = call.handler(request.decider).codec
 
     def public(stored: StoredEvent) -> dict[str, Any]:
         return publish(request_id, codec.decode(stored)).model_dump(mode="json")
 
-    items = await history(call, Stream(request.decider.stream, request_id), public)
-    if not items:
+    page = await history(call, Stream(request.decider.stream, request_id), cursor, limit, public)
+    if not page.items and cursor is None:
         raise NoSuchRequest
-    return items
+    return page
 
 
 @routes.get("/v1/requests", callers=roles.READERS, response_model=RequestList, summary="Requests")

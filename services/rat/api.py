@@ -15,8 +15,8 @@ from chassis.definitions.cells import RowProblem
 from chassis.definitions.decider import Invalid
 from chassis.definitions.values import Date, Text
 from chassis.engine.ports import Stream
-from chassis.http.calls import AtLeast, Body, CallOf
-from chassis.http.history import HistoryItem, history
+from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit
+from chassis.http.history import HistoryPage, history
 from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
 from chassis.http.uploads import read_table
@@ -262,13 +262,15 @@ def _record(cooperative_id: UUID, entry: Meeting | Attestation) -> Record:
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/history",
     callers=roles.READERS,
-    response_model=list[HistoryItem],
+    response_model=HistoryPage,
     summary="Everything recorded about a cooperative's meetings",
 )
-async def get_history(cooperative_id: UUID, call: CallOf, at_least: AtLeast) -> list[HistoryItem]:
+async def get_history(
+    cooperative_id: UUID, call: CallOf, at_least: AtLeast, cursor: Cursor, limit: Limit = 100
+) -> HistoryPage:
     """Return the stream, oldest first, with who and when; empty when nothing was recorded yet."""
     await _known(call, cooperative_id, at_least, dissolved_too=True)
-    return await history(call, Stream(annual_meetings.decider.stream, cooperative_id))
+    return await history(call, Stream(annual_meetings.decider.stream, cooperative_id), cursor, limit)
 
 
 @routes.post(

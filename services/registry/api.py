@@ -18,7 +18,7 @@ from chassis.definitions.values import Date, KecamatanCode, ShortText, Text, Vil
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import AlreadyClaimed, Stream
 from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after
-from chassis.http.history import HistoryItem, history
+from chassis.http.history import HistoryPage, history
 from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
 from chassis.http.uploads import read_table
@@ -238,15 +238,15 @@ def _item(cooperative_id: UUID, loaded: Loaded[Cooperative]) -> CooperativeItem:
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/history",
     callers=roles.READERS,
-    response_model=list[HistoryItem],
+    response_model=HistoryPage,
     summary="Everything recorded about one cooperative",
 )
-async def get_history(cooperative_id: UUID, call: CallOf) -> list[HistoryItem]:
+async def get_history(cooperative_id: UUID, call: CallOf, cursor: Cursor, limit: Limit = 100) -> HistoryPage:
     """Return the stream, oldest first, with who and when."""
-    items = await history(call, Stream(cooperative.decider.stream, cooperative_id))
-    if not items:
+    page = await history(call, Stream(cooperative.decider.stream, cooperative_id), cursor, limit)
+    if not page.items and cursor is None:
         raise NoSuchCooperative
-    return items
+    return page
 
 
 @routes.get("/v1/cooperatives", callers=roles.READERS, response_model=CooperativeList, summary="The register")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from eventually import eventually
 from servers import free_ports
 
@@ -37,3 +38,9 @@ async def system() -> AsyncIterator[Running]:
     process.terminate()
     await asyncio.to_thread(process.wait, 30)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """Benchmarks run on the loop that services run on."""
+    return uvloop.EventLoopPolicy()

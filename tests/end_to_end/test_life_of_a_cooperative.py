@@ -34,7 +34,7 @@ def numbers(system: Installation, code: str, **params: str) -> dict[str, int]:
 
 def known_ids(system: Installation, cooperative_id: str) -> set[str]:
     histories = [system.get(service, f"/v1/cooperatives/{cooperative_id}/history") for service in ("registry", "rat")]
-    return {item["event_id"] for history in histories for item in history}
+    return {item["event_id"] for history in histories for item in history["items"]}
 
 
 def test_a_meeting_is_seen_in_health_and_in_the_numbers_and_because_names_its_event(system: Installation) -> None:

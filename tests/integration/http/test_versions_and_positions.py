@@ -147,7 +147,7 @@ async def test_a_correlation_id_is_echoed_kept_and_published(system: System, reg
     answer = await registry.post("/v1/cooperatives", json=registration(), headers=headers)
     assert answer.headers["x-correlation-id"] == headers["X-Correlation-Id"]
     cooperative_id = answer.json()["cooperative_id"]
-    [item] = (await registry.get(f"/v1/cooperatives/{cooperative_id}/history")).json()
+    [item] = (await registry.get(f"/v1/cooperatives/{cooperative_id}/history")).json()["items"]
     assert (item["correlation_id"], item["actor"]) == (headers["X-Correlation-Id"], "local")
     client = await nats_py.connect(system.nats_url)
 
