@@ -120,7 +120,7 @@ def test_a_relocation_moves_it_to_the_other_kecamatan_from_its_day_on(system: In
     assert numbers(system, WAGIR, as_of=AS_OF) == wagir | {name: wagir[name] - 1 for name in moving}
     assert numbers(system, DAU, as_of=AS_OF) == dau | {name: dau[name] + 1 for name in moving}
     assert numbers(system, WAGIR, as_of=AS_OF, known_at=before["known_at"]) == wagir
-    assert {item["type"] for item in system.get("registry", f"/v1/cooperatives/{cooperative_id}/history")} == {
+    assert {item["type"] for item in system.get("registry", f"/v1/cooperatives/{cooperative_id}/history")["items"]} == {
         "CooperativeRegistered",
         "CooperativeRelocated",
     }
