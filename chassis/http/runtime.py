@@ -29,7 +29,7 @@ class Runtime:
     wake: Callable[[], None]
     reachable: Callable[[], Any]
     operations: Callable[[], Any]
-    secret: bytes
+    secret: bytes = b""
     vault: Vault | None = None
     positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
