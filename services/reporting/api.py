@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 from chassis.definitions import clock
 from chassis.definitions.decider import Invalid, Missing
 from chassis.definitions.values import EARLIEST, LATEST, Date, KecamatanCode
-from chassis.http.calls import AtLeast, CallOf, Cursor, Limit, cursor_after
+from chassis.http.calls import AtLeast, CallOf, Cursor, Limit, cursor_after, in_loop
 from chassis.http.routing import Routes
 from chassis.storage.read_models import View
 from contracts import roles
@@ -228,7 +228,7 @@ class Moment:
             yield Reading(view, rule, stamp)
 
 
-MomentOf = Annotated[Moment, Depends()]
+MomentOf = Annotated[Moment, Depends(in_loop(Moment))]
 
 
 @routes.get("/v1/health", callers=roles.READERS, response_model=HealthList, summary="The health of cooperatives")

@@ -1,8 +1,11 @@
 """From POST to visible in GET /v1/health, against a bare append and publish on the same servers."""
 
+import asyncio
+import http.client
+import json
 import time
-from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -34,22 +37,35 @@ async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
             ids.append(answer.json()["cooperative_id"])
             position = answer.headers["Dinkop-Position"]
         await client.get(f"{rat}/v1/cooperatives/{ids[-1]}/rats", params={"at_least": position})
-        times = []
-        for cooperative_id in ids:
-            meeting = {"book_year": 2023, "held_on": "2024-03-05", "members_total": 40, "members_present": 31}
-            begun = time.perf_counter()
-            answer = await client.post(f"{rat}/v1/cooperatives/{cooperative_id}/rats", json=meeting)
-            position = answer.raise_for_status().headers["Dinkop-Position"]
-            seen = await client.get(f"{reporting}/v1/health/{cooperative_id}", params={"at_least": position})
-            times.append(time.perf_counter() - begun)
-            years: list[dict[str, Any]] = seen.raise_for_status().json()["book_years"]
-            assert any(year["held_on"] == date(2024, 3, 5).isoformat() for year in years)
+    # A client that costs next to nothing itself: what is measured is the system.
+    times = await asyncio.to_thread(_record_and_look, rat, reporting, ids)
     bare = await _bare(system)
     print(
         f"\nPOST to visible: p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms;"
         f" bare append and publish: p50 {bare * 1000:.1f} ms; ratio {percentile(times, 0.5) / bare:.1f}"
     )
     assert percentile(times, 0.5) < 15 * bare
+
+
+def _record_and_look(rat: str, reporting: str, ids: list[str]) -> list[float]:
+    """Record a meeting of each cooperative and see it in its health; return the seconds each took."""
+    writing, reading = (http.client.HTTPConnection(urlsplit(url).netloc) for url in (rat, reporting))
+    meeting = {"book_year": 2023, "held_on": "2024-03-05", "members_total": 40, "members_present": 31}
+    body, headers = json.dumps(meeting), {"Content-Type": "application/json"}
+    times = []
+    for cooperative_id in ids:
+        begun = time.perf_counter()
+        writing.request("POST", f"/v1/cooperatives/{cooperative_id}/rats", body, headers)
+        answer = writing.getresponse()
+        answer.read()
+        assert answer.status == 201
+        position = answer.headers["Dinkop-Position"]
+        reading.request("GET", f"/v1/health/{cooperative_id}?at_least={position}")
+        seen = json.load(reading.getresponse())
+        times.append(time.perf_counter() - begun)
+        years: list[dict[str, Any]] = seen["book_years"]
+        assert any(year["held_on"] == "2024-03-05" for year in years)
+    return times
 
 
 async def _bare(system: Running) -> float:
