@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from chassis.definitions.decider import Invalid, Rejection
 from chassis.engine.handling import NothingDecided
 from chassis.engine.ports import AlreadyClaimed, KeyReused, WrongVersion
+from chassis.storage.database import away
 
 log = structlog.get_logger()
 
@@ -124,6 +125,8 @@ def install(
         return problem(409, "contended", "Others are changing this at the same moment; try again.")
 
     async def unavailable(request: Request, failed: Exception) -> JSONResponse:
+        if not away(failed):
+            raise failed
         log.warning("http.unavailable", error=repr(failed))
         return problem(503, "unavailable", "The database can't be reached right now.", headers={"Retry-After": "2"})
 

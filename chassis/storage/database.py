@@ -24,8 +24,20 @@ LOST = (
     asyncpg.TooManyConnectionsError,
 )
 
-# The same, as it comes out of SQLAlchemy.
-UNREACHABLE = (*LOST, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+# What may mean the same when it comes out of SQLAlchemy; `away` tells.
+UNREACHABLE = (*LOST, sqlalchemy.exc.DBAPIError)
+
+
+def away(error: Exception) -> bool:
+    """Tell a database that is away from a mistake of ours in a statement.
+
+    SQLAlchemy has no class of its own for a server that shuts down, crashed or is starting up: it raises the
+    bare DBAPIError.
+    """
+    if not isinstance(error, sqlalchemy.exc.DBAPIError):
+        return isinstance(error, LOST)
+    bare = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+    return error.connection_invalidated or type(error) in bare
 
 
 def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
