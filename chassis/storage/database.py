@@ -47,8 +47,8 @@ def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One service's database. Two pools, because a statement through asyncpg costs half of one through
-    SQLAlchemy (measured in tests/benchmarks) and the append path is where that counts."""
+    """One service's database. Two pools, because a statement through SQLAlchemy costs more than the same
+    one through asyncpg, and the append path is where that counts."""
 
     pool: Pool
     engine: AsyncEngine
