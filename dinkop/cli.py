@@ -99,7 +99,7 @@ def up(home: HomeOption = None, port_base: PortBase = None) -> None:
 def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
     """Start the system and, on an empty home, fill it with the demonstration regency."""
     from dinkop.demonstration.filling import fill_once
-    from dinkop.demonstration.regency import TODAY
+    from dinkop.demonstration.regency import TODAY, WAGIR_NIK
 
     environment = {"DINKOP_TODAY": TODAY.isoformat(), **os.environ}
     chosen = Home.choose(home)
@@ -114,7 +114,7 @@ def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
             f"{reporting}/v1/kecamatan",
             f"{reporting}/v1/kecamatan/35.07.21",
             f"{reporting}/v1/health?kecamatan_code=35.07.21",
-            f"{registry}/v1/cooperatives?q=wagir",
+            f"{registry}/v1/cooperatives?q={WAGIR_NIK}",
         ):
             out.print(f"  curl '{path}'", highlight=False, soft_wrap=True)
 
