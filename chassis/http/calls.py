@@ -263,3 +263,11 @@ async def key_of_cursor(
 
 
 Cursor = Annotated[str | None, Depends(key_of_cursor)]
+
+
+def uuid_after(cursor: str | None) -> UUID | None:
+    """Return the id after which a page starts. Raises Invalid for a cursor of another list."""
+    try:
+        return UUID(cursor) if cursor is not None else None
+    except ValueError:
+        raise Invalid("cursor", "take it from next_cursor of the page before") from None

@@ -10,11 +10,10 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo
 
 from chassis.definitions import clock
-from chassis.definitions.decider import Invalid
 from chassis.definitions.values import Date, KecamatanCode, ShortText, Text, VillageCode
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import StoredEvent, Stream
-from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after
+from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from chassis.storage.vault import DataKey
@@ -238,7 +237,7 @@ async def find(
         state=state,
         kecamatan_code=kecamatan_code,
         cooperative_id=cooperative_id,
-        after=_uuid_of(cursor),
+        after=uuid_after(cursor),
         limit=limit,
     )
     async with call.view(requests.projection, at_least) as view:
@@ -299,10 +298,3 @@ async def _load(request_id: UUID, call: Call) -> tuple[Loaded[Request], Mentorin
     if loaded.state.asked is None:
         raise NoSuchRequest
     return loaded, loaded.state.asked
-
-
-def _uuid_of(cursor: str | None) -> UUID | None:
-    try:
-        return UUID(cursor) if cursor is not None else None
-    except ValueError:
-        raise Invalid("cursor", "take it from next_cursor of the page before") from None

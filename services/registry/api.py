@@ -17,7 +17,7 @@ from chassis.definitions.decider import Invalid, Rejection
 from chassis.definitions.values import Date, KecamatanCode, ShortText, Text, VillageCode
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import AlreadyClaimed, Stream
-from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after
+from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
@@ -261,7 +261,7 @@ async def find(
 ) -> CooperativeList:
     """Return the register, page by page."""
     query = cooperatives.page(
-        kecamatan_code=kecamatan_code, q=q, existence=existence, after=_uuid_of(cursor), limit=limit
+        kecamatan_code=kecamatan_code, q=q, existence=existence, after=uuid_after(cursor), limit=limit
     )
     async with call.view(cooperatives.projection, at_least) as view:
         rows = await view.rows(cooperatives.projection, query)
@@ -273,13 +273,6 @@ async def find(
     return CooperativeList(
         items=items, next_cursor=cursor_after(str(items[-1].cooperative_id)) if len(rows) > limit else None
     )
-
-
-def _uuid_of(cursor: str | None) -> UUID | None:
-    try:
-        return UUID(cursor) if cursor is not None else None
-    except ValueError:
-        raise Invalid("cursor", "take it from next_cursor of the page before") from None
 
 
 @routes.delete(

@@ -10,5 +10,5 @@ service = Service(
     deciders=[],
     publish=publications.publish,
     projections=[health_status.projection],
-    routes=[api.routes],
+    routes=api.ROUTES,
 )

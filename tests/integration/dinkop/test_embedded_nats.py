@@ -8,8 +8,8 @@ import httpx
 import nats
 import psutil
 import pytest
+from eventually import eventually
 from nats.js import JetStreamContext
-from waiting import eventually
 
 from dinkop.embedded.nats import EmbeddedNats
 

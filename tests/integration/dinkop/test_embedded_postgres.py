@@ -13,9 +13,9 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+from eventually import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
-from waiting import eventually
 
 from dinkop.embedded.accounts import another
 from dinkop.embedded.postgres import OWNER, EmbeddedPostgres

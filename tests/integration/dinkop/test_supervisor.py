@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from waiting import eventually
+from eventually import eventually
 
 from dinkop.home import Home, Running
 from dinkop.processes import ProcessRecord

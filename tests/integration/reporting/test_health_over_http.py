@@ -21,6 +21,7 @@ from chassis.storage.read_models import ReadModels
 from contracts import mentoring, rat, registry
 from contracts.envelope import SERVICES, Envelope, PublicEvent
 from services.reporting import api
+from services.reporting.api import reading
 from services.reporting.projections.health_status import projection
 
 MELATI, ANGGREK, KENANGA = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -94,7 +95,7 @@ async def reporting(service_database: Database) -> AsyncIterator[Reporting]:
     async def lifespan(_: FastAPI) -> AsyncIterator[Runtime]:
         yield runtime
 
-    app = application("reporting", "", [api.routes], lifespan, UNREACHABLE)
+    app = application("reporting", "", api.ROUTES, lifespan, UNREACHABLE)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://reporting") as http:
@@ -215,7 +216,7 @@ async def test_the_list_is_filtered_by_what_was_so_then(reporting: Reporting) ->
 
 
 async def test_the_list_comes_in_pages_that_miss_nothing(reporting: Reporting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_BATCH", 2)
+    monkeypatch.setattr(reading, "_BATCH", 2)
     ids = [UUID(int=100 + n) for n in range(7)]
     await reporting.tell(*(registered(each) for each in ids), *healthy(ids[3]))
     seen, cursor = [], None
