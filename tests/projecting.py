@@ -1,8 +1,7 @@
 """A projection over two services, and a log and read model in memory, for tests of the projector."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -125,31 +124,15 @@ class MemoryReadModel:
     async def paused(self) -> bool:
         return self.is_paused
 
-    @asynccontextmanager
-    async def write(self, before: Checkpoint, after: Checkpoint) -> AsyncIterator["MemoryWrite"]:
-        if self.is_paused or dict(before.positions) != dict(self.at.positions):
-            raise GenerationMoved
-        transaction = MemoryWrite(dict(self.stored))
-        yield transaction
-        self.stored, self.at = transaction.stored, after
-        self.commits += 1
-
-
-@dataclass
-class MemoryWrite:
-    """A transaction: nothing of it is seen until it commits (engine.ports.ReadModelWrite)."""
-
-    stored: dict[Hashable, Row]
-
     async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
         return {key: self.stored[key] for key in keys if key in self.stored}
 
-    async def save(self, rows: Mapping[Hashable, Row | None]) -> None:
-        for key, row in rows.items():
-            if row is None:
-                self.stored.pop(key, None)
-            else:
-                self.stored[key] = row
+    async def write(self, before: Checkpoint, after: Checkpoint, rows: Mapping[Hashable, Row | None]) -> None:
+        if self.is_paused or dict(before.positions) != dict(self.at.positions):
+            raise GenerationMoved
+        replaced = {**self.stored, **rows}
+        self.stored, self.at = {key: row for key, row in replaced.items() if row is not None}, after
+        self.commits += 1
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """What the engine needs from storage and messaging, and what they promise in return."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -234,16 +233,6 @@ class GenerationMoved(Exception):
     """Another process advanced, swapped or paused this projection: load its state again."""
 
 
-class ReadModelWrite(Protocol):
-    """One transaction on a generation: rows and checkpoint become visible together."""
-
-    async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
-        """Return the present rows of these keys."""
-
-    async def save(self, rows: Mapping[Hashable, Row | None]) -> None:
-        """Insert, replace, or (None) delete rows."""
-
-
 class ReadModel(Protocol):
     """A projection's live generation, as the projector writes it."""
 
@@ -253,8 +242,14 @@ class ReadModel(Protocol):
     async def paused(self) -> bool:
         """Tell whether an operator paused this projection."""
 
-    def write(self, before: Checkpoint, after: Checkpoint) -> AbstractAsyncContextManager[ReadModelWrite]:
-        """Open a transaction that moves the checkpoint. Raises GenerationMoved when it is not `before`."""
+    async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
+        """Return the present rows of these keys; absent ones are absent."""
+
+    async def write(self, before: Checkpoint, after: Checkpoint, rows: Mapping[Hashable, Row | None]) -> None:
+        """Insert, replace or (None) delete rows and move the checkpoint: all seen together, or nothing.
+
+        Raises GenerationMoved when the checkpoint is not `before`; so rows read since then are still what they were.
+        """
 
 
 type ReadModelOf = Callable[[Projection[Any]], ReadModel]

@@ -96,22 +96,20 @@ class Projector[R: Row]:
                 self.status.error = None
 
     async def apply(self, batch: Sequence[LogMessage], before: Checkpoint, identity: str) -> Checkpoint:
-        """Fold a batch into the rows and move the checkpoint, in one transaction. Raises SequenceGap."""
+        """Fold a batch into the rows and move the checkpoint, together. Raises SequenceGap."""
         fresh, positions = unseen(batch, before.positions)
         after = Checkpoint(positions, identity, batch[-1].log_sequence)
         if positions == before.positions:
             return before
         begun = time.time_ns()
         received = [r for r in map(self._receive, fresh) if r is not None]
-        async with self.read_model.write(before, after) as transaction:
-            keys = {self.projection.key(r) for r in received}
-            rows: dict[Hashable, Row] = await transaction.rows(keys) if keys else {}
-            changed: dict[Hashable, R | None] = {}
-            for event in received:
-                key = self.projection.key(event)
-                row: Any = changed[key] if key in changed else rows.get(key)
-                changed[key] = self.projection.apply(row, event)
-            await transaction.save(changed)
+        keyed = [(self.projection.key(event), event) for event in received]
+        rows: dict[Hashable, Row] = await self.read_model.rows({key for key, _ in keyed}) if keyed else {}
+        changed: dict[Hashable, R | None] = {}
+        for key, event in keyed:
+            row: Any = changed[key] if key in changed else rows.get(key)
+            changed[key] = self.projection.apply(row, event)
+        await self.read_model.write(before, after, changed)
         if received:
             self.status.event_time = received[-1].time
         if tracing.recording():

@@ -22,6 +22,7 @@ from chassis.definitions.projection import Projection
 from chassis.engine.handling import Handler, Order
 from chassis.engine.ports import Appended, Key
 from chassis.http.runtime import Runtime
+from chassis.storage.archive import Archive
 from chassis.storage.read_models import View
 from chassis.storage.vault import Vault
 from chassis.telemetry import metrics, tracing
@@ -93,6 +94,12 @@ class Call:
         assert self.runtime.vault is not None, "set personal_data in the service's manifest"
         return self.runtime.vault
 
+    @property
+    def archive(self) -> Archive:
+        """Return the documents kept for good; only services with a table of documents have any."""
+        assert self.runtime.archive is not None
+        return self.runtime.archive
+
     async def key(self) -> Key | None:
         """Return the idempotency key with the fingerprint of this very request."""
         if self._key is None and self._idempotency_key is not None:
@@ -106,8 +113,11 @@ class Call:
         if self._request.headers.get("content-type", "").lower().startswith("multipart/"):
             # The body itself has a boundary that differs from one sending of a file to the next.
             for name, part in (await self._request.form()).multi_items():
-                content = part.encode() if isinstance(part, str) else await part.read()
-                if not isinstance(part, str):
+                if isinstance(part, str):
+                    content = part.encode()
+                else:
+                    await part.seek(0)  # the route may have read it before it asks for the key
+                    content = await part.read()
                     await part.seek(0)
                 digest.update(f"{name}\n{len(content)}\n".encode() + content)
         else:
@@ -155,16 +165,6 @@ class Call:
         self._is_first = first is None
         return self._answered(first) if first else None
 
-    async def answer_many(self, body: Mapping[str, Any], status: int = 200) -> JSONResponse:
-        """Answer work of many commits, keep the answer for repeats, and name the store's position."""
-        headers = {"Dinkop-Position": f"{self.runtime.service}:{await self.runtime.store.head()}"}
-        if key := await self.key():
-            await self.runtime.store.remember(key, {"status": status, "body": body, "headers": headers})
-            # What is kept, so that a repeat is the same to the byte, also one that was faster than this.
-            if first := await self.runtime.store.recall(key):
-                return self._answered(first)
-        return JSONResponse(dict(body), status, headers)
-
     @asynccontextmanager
     async def view(self, projection: Projection[Any], at_least: Mapping[str, int] | None = None) -> AsyncIterator[View]:
         """Open a read model, at `at_least` or later. Raises NotCaughtUp after five seconds."""
@@ -176,9 +176,12 @@ class Call:
         """Wait until a read model has reached these positions. Raises NotCaughtUp after five seconds."""
         wanted = {service: position for service, position in at_least.items() if service in projection.services}
         deadline = asyncio.get_running_loop().time() + PATIENCE
+        told = True
         while wanted:
-            have = self.runtime.positions.get(projection.name, {})
-            if not _reached(have, wanted):
+            # Before looking, so that a move while we look is not missed.
+            move = self.runtime.next_move()
+            have = self.runtime.positions.get(projection.name)
+            if have is None or not told:
                 # Another process may be the one that projects.
                 have = await self.runtime.read_models.positions(projection)
             if _reached(have, wanted):
@@ -186,7 +189,15 @@ class Call:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 raise NotCaughtUp(positions=dict(have), wanted=wanted)
-            await self.runtime.moved(min(left, 0.1))
+            told = await _set_within(move, min(left, 0.1))
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _reached(have: Mapping[str, int], wanted: Mapping[str, int]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from chassis.definitions.decider import Command, Decider, Event
 from chassis.engine.handling import Handler
 from chassis.engine.ports import EventStore
+from chassis.storage.archive import Archive
 from chassis.storage.read_models import ReadModels
 from chassis.storage.vault import Vault
 
@@ -31,6 +32,7 @@ class Runtime:
     operations: Callable[[], Any]
     secret: bytes = b""
     vault: Vault | None = None
+    archive: Archive | None = None
     positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,6 +49,10 @@ class Runtime:
         self.positions[projection] = positions
         self._moved.set()
         self._moved = asyncio.Event()
+
+    def next_move(self) -> asyncio.Event:
+        """Return what is set when a projection of this process moves from now on."""
+        return self._moved
 
     async def moved(self, seconds: float) -> None:
         """Wait until a projection of this process moves, or for `seconds`."""

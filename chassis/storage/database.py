@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import sqlalchemy
 import stamina
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-type Pool = asyncpg.Pool[asyncpg.Record]
+type Connection = asyncpg.Connection[asyncpg.Record]
 
 # The server went away, is starting up, or shuts down: whether the statement took effect is unknown.
 LOST = (
@@ -45,6 +46,71 @@ def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
     return sqlalchemy.make_url(database_url).set(drivername="postgresql+asyncpg")
 
 
+class Pool:
+    """Connections to one database, lent for a statement or a few.
+
+    asyncpg's own pool makes a proxy for each loan and a task for each return: together as much as it takes to decide a
+    command. Nothing here leaves state in a session, so a connection is handed on as it is; one that broke, or
+    whose statement was left halfway, is thrown away.
+    """
+
+    def __init__(self, database_url: str, most: int) -> None:
+        """Lend up to `most` connections at a time, made when wanted."""
+        self._url = database_url
+        self._permits = asyncio.Semaphore(most)
+        self._idle: list[Connection] = []
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Lend a connection; waits for one when all are lent. Raises one of LOST when the server is away."""
+        async with self._permits:
+            connection = self._take() or await asyncpg.connect(self._url, command_timeout=60)
+            whole = False
+            try:
+                yield connection
+                whole = True
+            except asyncpg.PostgresError:
+                whole = True  # a refused statement leaves the connection as it was
+                raise
+            finally:
+                if whole and not connection.is_closed() and not connection.is_in_transaction():
+                    self._idle.append(connection)
+                else:
+                    connection.terminate()
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run one statement; return its rows."""
+        async with self.acquire() as connection:
+            return await connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
+        """Run one statement; return its first row."""
+        async with self.acquire() as connection:
+            return await connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: object) -> Any:
+        """Run one statement; return the first value of its first row."""
+        async with self.acquire() as connection:
+            return await connection.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: object) -> str:
+        """Run one statement; return its command tag."""
+        async with self.acquire() as connection:
+            return await connection.execute(query, *arguments)
+
+    def terminate(self) -> None:
+        """Close what isn't lent, without waiting."""
+        while self._idle:
+            self._idle.pop().terminate()
+
+    def _take(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """One service's database. Two pools, because a statement through SQLAlchemy costs more than the same
@@ -70,22 +136,21 @@ class Database:
         return True
 
 
-async def _as_it_is(connection: object) -> None:
-    """Hand a connection back without a round trip to reset it: nothing here leaves state in a session."""
+def _still_open(connection: Any, _record: object, _proxy: object) -> None:
+    # As pool_pre_ping, without its round trip: a server that went away has closed its connections.
+    if connection.driver_connection.is_closed():
+        raise sqlalchemy.exc.DisconnectionError
 
 
 @asynccontextmanager
 async def connect(database_url: str, connections: int = 8) -> AsyncIterator[Database]:
     """Open a service's database; waits up to a minute for a server that is still starting."""
+    pool = Pool(database_url, connections)
     async for attempt in stamina.retry_context(on=LOST, timeout=60, attempts=None, wait_max=1.0):
         with attempt:
-            # Connections are made when wanted: a pool with a floor fills the log while the server is away.
-            pool = await asyncpg.create_pool(
-                database_url, min_size=0, init_size=1, max_size=connections, command_timeout=60, reset=_as_it_is
-            )
-    engine = create_async_engine(
-        sqlalchemy_url(database_url), pool_size=connections, max_overflow=connections, pool_pre_ping=True
-    )
+            await pool.execute("SELECT 1")
+    engine = create_async_engine(sqlalchemy_url(database_url), pool_size=connections, max_overflow=connections)
+    sqlalchemy.event.listen(engine.sync_engine, "checkout", _still_open)
     try:
         yield Database(pool, engine)
     finally:

@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
 import stamina
 import structlog
@@ -15,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.definitions.projection import Projection, Row
 from chassis.engine.ports import Checkpoint
-from chassis.storage.database import LOST, UNREACHABLE, Database
-from chassis.storage.read_models import LiveReadModel, RowWriter, create_generation, generations, schema_of
+from chassis.storage.database import LOST, UNREACHABLE, Connection, Database
+from chassis.storage.read_models import LiveReadModel, create_generation, generations, schema_of
+from chassis.storage.rows import Rows, encoded
 
 log = structlog.get_logger()
 
@@ -25,6 +25,8 @@ LOCK_SECONDS = 2
 SWAP_SECONDS = 60.0
 """How long a swap is tried."""
 _LOCK_NOT_AVAILABLE = "55P03"
+_CHUNK = 1_000
+"""Rows replaced in one statement."""
 
 
 class RebuildRunning(Exception):
@@ -55,6 +57,7 @@ class BuildingGeneration:
         self._projection = projection
         self._schema = schema_of(projection.name, generation)
         self._table: sa.Table = projection.table
+        self._rows = Rows(projection, self._schema)
         self._empty = True
         self._keyed = False
         self._own = (
@@ -68,9 +71,8 @@ class BuildingGeneration:
         """Return the rows of these keys that were written before."""
         if not keys:
             return {}
-        async with self._database.engine.connect() as connection:
-            await self._in_schema(connection)
-            return await RowWriter(connection, self._projection).rows(keys)
+        found: dict[Hashable, Row] = await self._rows.read(self._database.pool, keys)
+        return found
 
     async def write(self, rows: Mapping[Hashable, Row | None], checkpoint: Checkpoint) -> None:
         """Write rows and checkpoint in one transaction; into an empty table with COPY. Raises RebuildReplaced."""
@@ -88,26 +90,18 @@ class BuildingGeneration:
                 ),
             )
             if self._empty:
-                await self._copy(connection, [row for row in rows.values() if row is not None])
+                await self._rows.copy(await _driver(connection), (row for row in rows.values() if row is not None))
             elif rows:
-                await self._in_schema(connection)
-                await RowWriter(connection, self._projection).save(rows)
+                await self._replace(await _driver(connection), rows)
         self._empty = False
 
-    async def _copy(self, connection: AsyncConnection, rows: list[Row]) -> None:
-        dialect = self._database.engine.dialect
-        binds = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in self._table.columns]
-        records: Any = map(msgspec.structs.astuple, rows)
-        if any(binds):
-            records = (
-                tuple(bind(value) if bind else value for bind, value in zip(binds, record, strict=True))
-                for record in records
-            )
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert raw is not None
-        await raw.copy_records_to_table(
-            self._table.name, schema_name=self._schema, records=records, columns=self._table.columns.keys()
-        )
+    async def _replace(self, connection: Connection, rows: Mapping[Hashable, Row | None]) -> None:
+        insert, delete = self._rows.write()
+        kept = [row for row in rows.values() if row is not None]
+        for start in range(0, len(kept), _CHUNK):
+            await connection.execute(insert, encoded(kept[start : start + _CHUNK]))
+        if gone := [key for key, row in rows.items() if row is None]:
+            await connection.execute(delete.replace("$2", "$1"), gone)
 
     async def _change(self, connection: AsyncConnection, change: sa.Update) -> None:
         if (await connection.execute(change)).rowcount != 1:
@@ -168,9 +162,6 @@ class BuildingGeneration:
         """Drop it, unless it is live, and what its swap made useless."""
         await _drop(self._database, self._projection.name, self._own | (generations.c.status == "failed"))
 
-    async def _in_schema(self, connection: AsyncConnection) -> None:
-        await connection.execution_options(schema_translate_map={None: self._schema})
-
 
 @asynccontextmanager
 async def building(database: Database, projection: Projection[Any]) -> AsyncIterator[BuildingGeneration]:
@@ -224,6 +215,12 @@ async def _drop(database: Database, projection: str, which: sa.ColumnElement[boo
                     await connection.execute(sa.schema.DropSchema(schema, cascade=True, if_exists=True))
     except (sa.exc.DBAPIError, *LOST) as error:
         log.warning("generation.left", projection=projection, reason=repr(error))
+
+
+async def _driver(connection: AsyncConnection) -> Connection:
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None
+    return cast(Connection, raw)
 
 
 async def _limit_waiting(connection: AsyncConnection) -> None:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.definitions.projection import Projection, Row
 from chassis.engine.ports import Checkpoint, GenerationMoved
 from chassis.storage.database import Database
+from chassis.storage.rows import Rows, encoded
 
 generations = sa.Table(
     "generations",
@@ -35,7 +36,11 @@ controls = sa.Table(
     sa.Column("projection", sa.Text, primary_key=True),
     sa.Column("paused", sa.Boolean),
 )
-_paused = sa.select(controls.c.projection).where(controls.c.paused)
+# Built once: every read begins with the first, and every idle second with the second.
+_LIVE = sa.select(generations).where(
+    generations.c.projection == sa.bindparam("projection"), generations.c.status == "live"
+)
+_PAUSED = sa.select(controls.c.projection).where(controls.c.projection == sa.bindparam("projection"), controls.c.paused)
 
 
 def schema_of(projection: str, generation: int) -> str:
@@ -128,96 +133,84 @@ class ReadModels:
         return LiveReadModel(self._database, projection)
 
 
+_MOVE = """UPDATE generations SET positions = $3::text::jsonb, log = $4, log_sequence = $5, moved_at = clock_timestamp()
+           WHERE projection = $6 AND generation = $7 AND status = 'live' AND positions = $8::text::jsonb
+             AND NOT EXISTS (SELECT FROM projection_controls WHERE projection = $6 AND paused)"""
+
+
 class LiveReadModel:
     """A projection's live generation as the projector writes it (engine.ports.ReadModel)."""
 
     def __init__(self, database: Database, projection: Projection[Any]) -> None:
         """Write the live generation of `projection`."""
-        self._engine = database.engine
+        self._database = database
         self._projection = projection
-        self._generation = 0
+        self._use(0)
+
+    def _use(self, generation: int) -> None:
+        self._generation = generation
+        self._rows = Rows(self._projection, schema_of(self._projection.name, generation))
+        insert, delete = self._rows.write("EXISTS (SELECT FROM moved)")
+        self._write = (
+            f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete}) SELECT count(*) FROM moved"
+        )
 
     async def checkpoint(self) -> Checkpoint:
         """Return the live generation's checkpoint; makes the first generation when there is none."""
-        async with self._engine.begin() as connection:
+        async with self._database.engine.begin() as connection:
             live = await _live(connection, self._projection.name)
             if live is None:
                 await _lock_projection(connection, self._projection.name)
                 live = await _live(connection, self._projection.name)
             if live is None:
                 await create_generation(connection, self._projection, 1, "live")
-                self._generation = 1
+                self._use(1)
                 return Checkpoint()
-            self._generation = live.generation
-            return Checkpoint(live.positions, live.log, live.log_sequence)
+        if live.generation != self._generation:
+            self._use(live.generation)
+        return Checkpoint(live.positions, live.log, live.log_sequence)
 
     async def paused(self) -> bool:
         """Tell whether an operator paused this projection."""
-        query = _paused.where(controls.c.projection == self._projection.name)
-        async with self._engine.connect() as connection:
-            return (await connection.execute(query)).first() is not None
-
-    @asynccontextmanager
-    async def write(self, before: Checkpoint, after: Checkpoint) -> AsyncIterator["RowWriter"]:
-        """Open a transaction that moves the checkpoint. Raises GenerationMoved when it is not `before`.
-
-        The update comes first: its row lock and its condition fence off a second projector, a swap and a
-        pause, so whatever follows in this transaction belongs to the generation that is live at commit.
-        """
-        move = (
-            generations.update()
-            .where(
-                generations.c.projection == self._projection.name,
-                generations.c.generation == self._generation,
-                generations.c.status == "live",
-                generations.c.positions == dict(before.positions),
-                ~sa.exists(_paused.where(controls.c.projection == self._projection.name)),
-            )
-            .values(
-                positions=dict(after.positions),
-                log=after.log,
-                log_sequence=after.log_sequence,
-                moved_at=sa.func.clock_timestamp(),
-            )
-        )
-        schema = schema_of(self._projection.name, self._generation)
-        async with self._engine.begin() as connection:
-            if (await connection.execute(move)).rowcount != 1:
-                raise GenerationMoved(self._projection.name)
-            await connection.execution_options(schema_translate_map={None: schema})
-            yield RowWriter(connection, self._projection)
-
-
-class RowWriter:
-    """Rows of one generation inside a transaction (engine.ports.ReadModelWrite)."""
-
-    def __init__(self, connection: AsyncConnection, projection: Projection[Any]) -> None:
-        """Write through a connection whose schema is the generation's."""
-        self._connection = connection
-        self._projection = projection
+        async with self._database.engine.connect() as connection:
+            return (await connection.execute(_PAUSED, {"projection": self._projection.name})).first() is not None
 
     async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
-        """Return the present rows of these keys."""
-        table: sa.Table = self._projection.table
-        key = next(iter(table.primary_key.columns))
-        query = sa.select(table).where(key == sa.any_(sa.literal(list(keys), postgresql.ARRAY(key.type))))
-        result = (await self._connection.execute(query)).all()
-        return {row[0]: self._projection.row(*row) for row in result}
+        """Return the present rows of these keys. Raises GenerationMoved when their table is gone."""
+        try:
+            return await self._rows.read(self._database.pool, keys)
+        except asyncpg.UndefinedTableError as gone:
+            raise GenerationMoved(self._projection.name) from gone
 
-    async def save(self, rows: Mapping[Hashable, Row | None]) -> None:
-        """Insert, replace, or (None) delete rows."""
-        table: sa.Table = self._projection.table
-        key = next(iter(table.primary_key.columns))
-        gone = [k for k, row in rows.items() if row is None]
-        if gone:
-            await self._connection.execute(
-                sa.delete(table).where(key == sa.any_(sa.literal(gone, postgresql.ARRAY(key.type))))
+    async def write(self, before: Checkpoint, after: Checkpoint, rows: Mapping[Hashable, Row | None]) -> None:
+        """Insert, replace or (None) delete rows and move the checkpoint, all in one statement.
+
+        Raises GenerationMoved, and has then changed nothing, when the checkpoint is not `before`. Moving it takes
+        its row's lock: that fences off a second projector, a swap and a pause, so that what is written belongs to
+        the generation that is live, and rows read since `before` are still what they were.
+        """
+        kept = encoded([row for row in rows.values() if row is not None])
+        gone = [key for key, row in rows.items() if row is None]
+        try:
+            moved = await self._database.pool.fetchval(
+                self._write,
+                kept,
+                gone,
+                _positions(after),
+                after.log,
+                after.log_sequence,
+                self._projection.name,
+                self._generation,
+                _positions(before),
             )
-        kept = [msgspec.structs.asdict(row) for row in rows.values() if row is not None]
-        if kept:
-            insert = postgresql.insert(table)
-            columns = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
-            await self._connection.execute(insert.on_conflict_do_update(index_elements=[key], set_=columns), kept)
+        except asyncpg.UndefinedTableError:
+            moved = 0
+        if not moved:
+            raise GenerationMoved(self._projection.name)
+
+
+def _positions(checkpoint: Checkpoint) -> str:
+    return msgspec.json.encode(dict(checkpoint.positions)).decode()
 
 
 async def create_generation(
@@ -239,8 +232,7 @@ async def create_generation(
 
 
 async def _live(connection: AsyncConnection, projection: str) -> sa.Row[Any] | None:
-    query = sa.select(generations).where(generations.c.projection == projection, generations.c.status == "live")
-    return (await connection.execute(query)).first()
+    return (await connection.execute(_LIVE, {"projection": projection})).first()
 
 
 async def _lock_projection(connection: AsyncConnection, projection: str) -> None:

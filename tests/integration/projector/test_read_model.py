@@ -17,7 +17,7 @@ from chassis.definitions.projection import Row
 from chassis.engine.ports import Checkpoint, GenerationMoved, LogMessage
 from chassis.engine.projector import Projector, SequenceGap
 from chassis.storage.database import UNREACHABLE, Database
-from chassis.storage.read_models import LiveReadModel, ReadModels, RowWriter, create_generation
+from chassis.storage.read_models import ReadModels, create_generation
 
 
 @pytest.fixture
@@ -90,23 +90,24 @@ async def test_a_gap_leaves_rows_and_positions_untouched(models: ReadModels) -> 
 
 
 async def test_a_connection_killed_between_rows_and_commit_leaves_neither(
-    models: ReadModels, service_database: Database, monkeypatch: pytest.MonkeyPatch
+    models: ReadModels, service_database: Database
 ) -> None:
-    save, deaths = RowWriter.save, 2
-
-    async def save_and_die(writer: RowWriter, rows: Mapping[Hashable, Row | None]) -> None:
-        nonlocal deaths
-        await save(writer, rows)
-        if deaths:
-            deaths -= 1
-            pid = await writer._connection.scalar(sa.text("SELECT pg_backend_pid()"))
-            await service_database.pool.execute("SELECT pg_terminate_backend($1, 5000)", pid)
-
-    monkeypatch.setattr(RowWriter, "save", save_and_die)
+    model = models.live(plots)
+    await model.checkpoint()
+    # What a sequence counts stays counted when the transaction is lost.
+    await service_database.pool.execute("""
+        CREATE SEQUENCE deaths;
+        CREATE FUNCTION die_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('deaths') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER die AFTER INSERT ON plots_g1.plots EXECUTE FUNCTION die_twice();
+    """)
     feed = MemoryFeed()
     for sequence in range(1, 4):
         feed.add(Planted(what="a"), sequence)
-    projector = Projector(plots, models.live(plots), feed)
+    projector = Projector(plots, model, feed)
     for _ in range(2):
         with pytest.raises(UNREACHABLE):
             await asyncio.wait_for(projector.run(), 10)
@@ -114,6 +115,7 @@ async def test_a_connection_killed_between_rows_and_commit_leaves_neither(
     async with running(projector):
         await eventually(lambda: projector.status.positions == {"field": 3})
     assert await rows_and_positions(models) == (naive(feed.messages), {"field": 3})
+    await service_database.pool.execute("DROP FUNCTION die_twice CASCADE; DROP SEQUENCE deaths")
 
 
 async def test_two_projectors_at_once_apply_everything_exactly_once(models: ReadModels) -> None:
@@ -125,22 +127,40 @@ async def test_two_projectors_at_once_apply_everything_exactly_once(models: Read
     assert await rows_and_positions(models) == (naive(feed.messages), goal)
 
 
-async def test_of_two_transactions_from_one_checkpoint_the_second_changes_nothing(models: ReadModels) -> None:
+async def test_of_two_writes_from_one_checkpoint_the_second_changes_nothing(
+    models: ReadModels, service_database: Database
+) -> None:
     first, second = models.live(plots), models.live(plots)
     before = await first.checkpoint()
     assert await second.checkpoint() == before
     after = Checkpoint({"field": 1}, "log", 1)
-    [row] = naive([message(Planted(what="a"), 1, KEYS[0])]).values()
-    entered = asyncio.Event()
-
-    async def write(model: LiveReadModel) -> None:
-        async with model.write(before, after) as transaction:
-            entered.set()
-            await transaction.save({KEYS[0]: row})
-
-    outcomes = await asyncio.gather(write(first), write(second), return_exceptions=True)
+    rows = {key: row for key in KEYS[:2] for row in naive([message(Planted(what="a"), 1, key)]).values()}
+    async with service_database.pool.acquire() as somebody:
+        # Both have begun, and see the old checkpoint, when the first may go on.
+        async with somebody.transaction():
+            await somebody.execute("SELECT FROM generations WHERE projection = 'plots' FOR UPDATE")
+            writes = [
+                asyncio.create_task(model.write(before, after, {key: rows[key]}))
+                for model, key in zip((first, second), KEYS, strict=False)
+            ]
+            waiting = (
+                "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH moved%'"
+            )
+            await eventually(lambda: service_database.pool.fetchval(waiting))
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["GenerationMoved", "NoneType"]
-    assert await rows_and_positions(models) == ({KEYS[0]: row}, {"field": 1})
+    won = KEYS[[type(outcome) for outcome in outcomes].index(type(None))]
+    assert await rows_and_positions(models) == ({won: rows[won]}, {"field": 1})
+
+
+async def test_a_write_into_a_generation_that_is_gone_says_so(models: ReadModels, service_database: Database) -> None:
+    model = models.live(plots)
+    before = await model.checkpoint()
+    await service_database.pool.execute("DROP SCHEMA plots_g1 CASCADE; DELETE FROM generations")
+    with pytest.raises(GenerationMoved):
+        await model.rows(KEYS)
+    with pytest.raises(GenerationMoved):
+        await model.write(before, Checkpoint({"field": 1}), {})
 
 
 async def test_projectors_that_start_together_make_one_generation(models: ReadModels) -> None:
@@ -165,8 +185,7 @@ async def test_a_paused_projection_stands_still_until_it_is_resumed(
         [generation] = await models.list()
         assert generation.paused
         with pytest.raises(GenerationMoved):
-            async with models.live(plots).write(generation.checkpoint, Checkpoint({"field": 2})):
-                pytest.fail("a paused projection was written")
+            await models.live(plots).write(generation.checkpoint, Checkpoint({"field": 2}), {})
         await service_database.pool.execute("UPDATE projection_controls SET paused = false")
         await eventually(lambda: projector.status.positions == {"field": 2})
     assert await rows_and_positions(models) == (naive(feed.messages), {"field": 2})
