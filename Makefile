@@ -13,8 +13,9 @@ setup: .venv/ready ## install everything the other targets need, into .venv
 .venv/ready: requirements/dev.txt pyproject.toml
 	@python=$$(deploy/find-python) && rm -rf .venv && "$$python" -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv
-	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@$(BIN)/python -m compileall -q chassis contracts dinkop services
 	@touch $@
 
 demo: setup ## run the system with the demonstration regency, and print where to look
