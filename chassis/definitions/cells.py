@@ -58,16 +58,24 @@ def day(cell: str) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
-    """How a source writes numbers: what separates thousands, and what the fraction."""
+    """How a source writes numbers: what separates thousands, and what the fraction.
+
+    `bookkeeping` is for sheets that show numbers as ledgers do: `(1.500)` is negative, and a dash is zero.
+    """
 
     thousands: str
     decimal: str
+    bookkeeping: bool = False
 
     def whole(self, cell: str) -> int | None:
         """Read a whole number, thousands separated or not; None when the cell says nothing. Raises BadCell."""
         cell = cell.strip()
         if cell.isascii() and cell.isdigit() and len(cell) <= 18:
             return int(cell)
+        if self.bookkeeping and cell == "-":
+            return 0
+        if self.bookkeeping and (negative := re.fullmatch(r"\(\s*([0-9][0-9.,]*)\s*\)", cell)):
+            return -(self.whole(negative[1]) or 0)
         if cell in BLANKS:
             return None
         if not re.fullmatch(rf"-?[0-9]{{1,3}}({re.escape(self.thousands)}[0-9]{{3}}){{0,5}}|-?[0-9]{{1,18}}", cell):
@@ -82,4 +90,4 @@ class NumberFormat:
 
 
 COMMA_THOUSANDS = NumberFormat(thousands=",", decimal=".")
-DOT_THOUSANDS = NumberFormat(thousands=".", decimal=",")
+DOT_THOUSANDS = NumberFormat(thousands=".", decimal=",", bookkeeping=True)

@@ -3,16 +3,26 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import JSONResponse
 
 from chassis.definitions.cells import RowProblem
 from chassis.definitions.decider import Command, Missing, Rejection
 from chassis.engine.handling import Handler, Loaded, NothingDecided, Order
-from chassis.engine.ports import AlreadyClaimed, Appended, WrongVersion
+from chassis.engine.ports import AlreadyClaimed, Appended, Commit, WrongVersion
+from chassis.http.annotated import annotated
 from chassis.http.calls import Body, Call
+from chassis.http.uploads import Table
 
 BATCH = 250
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""For the declaration of an import's route: what it answers besides its JSON report."""
 
 
 class RowNote(Body):
@@ -81,17 +91,29 @@ async def carry_out[C: Command](
     given = await call.key()
     key = given.key if given else None
     new = Loaded(handler.decider.initial, 0)
+
+    async def append(batch: Sequence[tuple[int, Order[C]]], commits: Sequence[Commit]) -> None:
+        outcomes = await handler.store.append_many(commits)
+        for (row, order), outcome in zip(batch, outcomes, strict=True):
+            if not isinstance(outcome, Appended) and (problem := await _again(handler, order)):
+                refused[row] = problem
+
+    # While a batch is appended the next one is decided; never two at once, for events keep the order of the rows.
+    appending: asyncio.Task[None] | None = None
     for start in range(0, len(steps), BATCH):
-        batch = steps[start : start + BATCH]
+        rows = steps[start : start + BATCH]
+        batch = [(row, Order(stream_id, command, call.metadata)) for row, stream_id, command in rows]
+        try:
+            commits = [handler.decided(order, loaded.get(order.id, new)) for _, order in batch]
+        finally:
+            if appending:
+                await appending
         progress.note(key, len(steps), start)
-        orders = [Order(stream_id, command, call.metadata) for _, stream_id, command in batch]
-        outcomes = await handler.handle_many(orders, {order.id: loaded.get(order.id, new) for order in orders})
-        for (row, _, _), order, outcome in zip(batch, orders, outcomes, strict=True):
-            if not isinstance(outcome, Appended):
-                problem = await _again(handler, order)
-                if problem:
-                    refused[row] = problem
-        await asyncio.sleep(0)  # let other requests have their turn
+        appending = asyncio.create_task(append(batch, commits))
+        await asyncio.sleep(0)  # let it begin, and other requests have their turn
+    if appending:
+        await appending
+    call.runtime.wake()
     progress.note(key, len(steps), len(steps))
     return refused
 
@@ -107,3 +129,68 @@ async def _again[C: Command](handler: Handler[C, Any, Any], order: Order[C]) -> 
     except (AlreadyClaimed, WrongVersion) as refused:
         return str(refused)
     return None
+
+
+# ---------------------------------------------------------------- the answer
+
+
+async def _prefers_workbook(request: Request) -> bool:
+    return prefers_workbook(request.headers.get("accept", ""))
+
+
+AsWorkbook = Annotated[bool, Depends(_prefers_workbook)]
+"""Whether the caller asked for the upload annotated (`Accept`) rather than for the report in JSON."""
+
+
+def prefers_workbook(accept: str) -> bool:
+    """Tell whether a workbook is asked for by name, and rather than JSON (RFC 9110, section 12.5.1)."""
+    weights: dict[str, float] = {}
+    for offer in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in offer.split(";"))
+        weights[media] = next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+    return weights.get(XLSX, 0) > weights.get("application/json", 0)
+
+
+def _weight(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return 0
+
+
+async def answer_import(
+    call: Call, table: Table, report: Mapping[str, Any], outcomes: Mapping[int, str], *, as_workbook: bool
+) -> Response:
+    """Answer with the report, or with the upload annotated, and keep both for repeats of the idempotency key.
+
+    `report` has `rejections` and `warnings` as `notes` makes them; `outcomes` are those of the accepted rows that
+    changed something, by the spreadsheet's row.
+    """
+    answer: Mapping[str, Any] = {
+        "body": report,
+        "headers": {"Dinkop-Position": f"{call.runtime.service}:{await call.runtime.store.head()}"},
+        "outcomes": {str(row): outcome for row, outcome in outcomes.items()},
+    }
+    if key := await call.key():
+        await call.runtime.store.remember(key, answer)
+    # What is kept, so that a repeat is the same to the byte, also one that was faster than this.
+    return await first_import_answer(call, table, as_workbook=as_workbook) or await _answered(
+        table, answer, as_workbook=as_workbook
+    )
+
+
+async def first_import_answer(call: Call, table: Table, *, as_workbook: bool) -> Response | None:
+    """Return the first answer when this import repeats an idempotency key, in the form asked for now."""
+    key = await call.key()
+    first = await call.runtime.store.recall(key) if key else None
+    return await _answered(table, first.answer, as_workbook=as_workbook) if first else None
+
+
+async def _answered(table: Table, answer: Mapping[str, Any], *, as_workbook: bool) -> Response:
+    report, headers = answer["body"], answer["headers"]
+    if not as_workbook:
+        return JSONResponse(report, headers=headers)
+    outcomes = {int(row): outcome for row, outcome in answer.get("outcomes", {}).items()}
+    content = await asyncio.to_thread(annotated, table, outcomes, report["rejections"], report["warnings"])
+    disposition = {"Content-Disposition": 'attachment; filename="import.xlsx"'}
+    return Response(content, headers={**headers, **disposition}, media_type=XLSX)

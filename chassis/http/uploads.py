@@ -9,11 +9,12 @@ from itertools import islice
 
 from chassis.definitions.cells import COMMA_THOUSANDS, NumberFormat
 from chassis.definitions.decider import Invalid
-from chassis.http.workbooks import UnreadableWorkbook, read_workbook
+from chassis.http.workbooks import LARGEST_SHEET_CELLS, UnreadableWorkbook, read_workbook
 
 DELIMITERS = ",;\t"
 HEADER_WITHIN_ROWS = 25
 MOST_ROWS = 50_000
+MOST_COLUMNS = 1_000
 FIELD = "file"
 
 
@@ -29,10 +30,14 @@ class Table:
     """A header and its rows: (the spreadsheet's row, {column: cell}), cells stripped, blank rows left out.
 
     Columns are spelled as they were asked for. An optional column that the file lacks is no key of any row.
+    `uploaded` is the sheet as it came, titles and header included: (the spreadsheet's row, cells), blank rows
+    left out, no row wider than the header, which stands in `header_row`.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[int, dict[str, str]], ...]
+    header_row: int
+    uploaded: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def read_table(
@@ -104,15 +109,27 @@ def _table(candidates: Iterable[Iterable[list[str]]], needed: Collection[str], o
     if header.missing:
         names = ", ".join(f"'{name}'" for name in header.missing)
         raise UnreadableFile(f"Needed and missing: column {names}.")
+    columns = len(header.cells)
+    if columns > MOST_COLUMNS:
+        raise UnreadableFile(f"The file has more than {MOST_COLUMNS:,} columns.")
     rows: list[tuple[int, dict[str, str]]] = []
+    uploaded: list[tuple[int, tuple[str, ...]]] = []
+    left = LARGEST_SHEET_CELLS
     for number, cells in enumerate(records, 1):
-        if number <= header.row or not any(cell and not cell.isspace() for cell in cells):
+        if not any(cell and not cell.isspace() for cell in cells):
+            continue
+        line = tuple(cell.strip() for cell in cells[:columns])
+        uploaded.append((number, line))
+        left -= len(line)
+        if left < 0:
+            raise UnreadableFile(f"The file has more than {LARGEST_SHEET_CELLS:,} cells.")
+        if number <= header.row:
             continue
         if len(rows) == MOST_ROWS:
             raise UnreadableFile(f"The file has more than {MOST_ROWS:,} rows.")
-        width = len(cells)
-        rows.append((number, {column: cells[i].strip() if i < width else "" for column, i in header.places.items()}))
-    return Table(header.cells, tuple(rows))
+        width = len(line)
+        rows.append((number, {column: line[i] if i < width else "" for column, i in header.places.items()}))
+    return Table(header.cells, tuple(rows), header.row, tuple(uploaded))
 
 
 def _header(records: Iterable[list[str]], needed: Collection[str], optional: Collection[str]) -> _Header:

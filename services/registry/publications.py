@@ -9,7 +9,11 @@ from services.registry.domain.cooperative import (
     CooperativeEvent,
     CooperativeRegistered,
     CooperativeRelocated,
+    CooperativeTraced,
     MinistryRecordChanged,
+    RemovalApproved,
+    RemovalProposed,
+    RemovalRejected,
 )
 
 
@@ -24,5 +28,14 @@ def publish(stream_id: UUID, event: CooperativeEvent) -> registry.RegistryEvent:
             return registry.CooperativeRelocated(cooperative_id=stream_id, **vars(event))
         case MinistryRecordChanged():
             return registry.MinistryRecordChanged(cooperative_id=stream_id, **event.model_dump(mode="json"))
+        case CooperativeTraced():
+            # The notes stay with the office: they may name people.
+            return registry.CooperativeTraced(cooperative_id=stream_id, **event.model_dump(exclude={"notes"}))
+        case RemovalProposed():
+            return registry.RemovalProposed(cooperative_id=stream_id, **vars(event))
+        case RemovalApproved():
+            return registry.RemovalApproved(cooperative_id=stream_id, **vars(event))
+        case RemovalRejected():
+            return registry.RemovalRejected(cooperative_id=stream_id, **vars(event))
         case _:
             assert_never(event)

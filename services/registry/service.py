@@ -11,5 +11,5 @@ service = Service(
     deciders=[cooperative.decider],
     publish=publications.publish,
     projections=[cooperatives.projection],
-    routes=[api.routes],
+    routes=api.ROUTES,
 )

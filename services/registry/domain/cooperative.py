@@ -1,4 +1,4 @@
-"""One cooperative in the register: what it is, where it sits, what the lists said, what the office corrected."""
+"""One cooperative in the register: what it is and where, what lists and office say of it, and its removal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, with_config
 
 from chassis.definitions.cells import compact
 from chassis.definitions.decider import Claim, Command, Decider, Event, Invalid, Missing, Rejection
-from chassis.definitions.values import Count, Date, KecamatanCode, Nik, ShortText, Text, VillageCode
+from chassis.definitions.values import Count, Date, Flag, KecamatanCode, Nik, ShortText, Text, VillageCode
 
 type Tier = Literal["primary", "secondary"]
 type Scope = Literal["regency", "province", "national"]
@@ -17,6 +17,7 @@ type CooperativeType = Literal["consumer", "savings_and_loan", "producer", "mark
 type NikGrade = Literal["A", "B", "C1", "C2", "D"]
 type Source = Literal["ods", "office", "manual"]
 type ListSource = Literal["ods", "office"]
+type Finding = Literal["found", "moved", "dormant", "not_found"]
 type Existence = Literal["registered", "found", "moved", "dormant", "not_found", "removal_proposed", "dissolved"]
 
 # ---------------------------------------------------------------- values
@@ -123,7 +124,57 @@ class MinistryRecordChanged(Event):
     kecamatan_code: str | None
 
 
-type CooperativeEvent = CooperativeRegistered | CooperativeCorrected | CooperativeRelocated | MinistryRecordChanged
+class CooperativeTraced(Event):
+    """An officer went to look for it. `notes` are for the office only: they may name people."""
+
+    traced_on: date
+    signboard_found: bool
+    office_found: bool
+    members_reached: bool
+    operating: bool
+    village_letter_number: str | None = None
+    notes: str | None = None
+    finding: Finding
+    kecamatan_code: str | None
+
+
+class RemovalProposed(Event):
+    """The office asked the Ministry to remove it."""
+
+    letter_number: str
+    letter_date: date
+    grounds: str
+    kecamatan_code: str | None
+
+
+class RemovalApproved(Event):
+    """The Ministry dissolved it."""
+
+    decree_number: str
+    decided_on: date
+    authority: str
+    kecamatan_code: str | None
+
+
+class RemovalRejected(Event):
+    """The Ministry refused to remove it."""
+
+    decree_number: str
+    decided_on: date
+    authority: str
+    kecamatan_code: str | None
+
+
+type CooperativeEvent = (
+    CooperativeRegistered
+    | CooperativeCorrected
+    | CooperativeRelocated
+    | MinistryRecordChanged
+    | CooperativeTraced
+    | RemovalProposed
+    | RemovalApproved
+    | RemovalRejected
+)
 
 
 # ---------------------------------------------------------------- state
@@ -146,8 +197,18 @@ class Move:
     to: Place
 
 
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What the office found on one day."""
+
+    traced_on: date
+    finding: Finding
+
+
 PLACE_FIELDS = ("kecamatan_code", "village_code", "address")
 _NOWHERE = Place()
+TRACINGS_NEEDED = 2
+"""Independent visits, on days of their own, before a removal is proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +216,9 @@ class Cooperative:
     """A cooperative as it is known now.
 
     `registered_place` is where it sat before any relocation, corrections included; `moves` are in order of
-    their dates. `listed` is what the lists said last (or the registration, where no list spoke), so that an
-    import compares with it and leaves the office's corrections alone.
+    their dates, and so are `tracings`. `listed` is what lists said last (or the registration, where none spoke),
+    and `listed_by` what each of them did, so that an import compares with it and leaves the office's corrections
+    alone. `proposed_on` is the date of the letter of a removal that is not decided.
     """
 
     registered: bool = False
@@ -172,16 +234,37 @@ class Cooperative:
     members_total: int | None = None
     nik_grade: NikGrade | None = None
     source: Source = "manual"
-    existence: Existence = "registered"
     kecamatan_text: str | None = None
     registered_place: Place = _NOWHERE
     moves: tuple[Move, ...] = ()
     listed: Mapping[str, Any] = field(default_factory=dict)
+    listed_by: Mapping[ListSource, Mapping[str, Any]] = field(default_factory=dict)
+    tracings: tuple[Tracing, ...] = ()
+    proposed_on: date | None = None
+    dissolved_on: date | None = None
 
     @property
     def place(self) -> Place:
         """Return where it has its seat now: the latest relocation, else the registered place."""
         return self.moves[-1].to if self.moves else self.registered_place
+
+    @property
+    def found(self) -> Tracing | None:
+        """Return the last tracing by its day; of two on one day, the later recorded."""
+        return self.tracings[-1] if self.tracings else None
+
+    @property
+    def existence(self) -> Existence:
+        """Return the one value: dissolved, else a removal proposed and not decided, else what was found last."""
+        if self.dissolved_on:
+            return "dissolved"
+        if self.proposed_on:
+            return "removal_proposed"
+        return self.found.finding if self.found else "registered"
+
+    def listed_before(self, source: ListSource, name: str) -> object:
+        """Return what a list said last of a field; of one it has not spoken of, what was said by any."""
+        return self.listed_by.get(source, self.listed).get(name, self.listed.get(name))
 
 
 def evolve(state: Cooperative, event: CooperativeEvent) -> Cooperative:
@@ -191,14 +274,26 @@ def evolve(state: Cooperative, event: CooperativeEvent) -> Cooperative:
             values = dict(vars(event))
             place = Place(**{name: values.pop(name) for name in PLACE_FIELDS})
             listed = {name: value for name, value in vars(event).items() if value is not None}
-            return Cooperative(registered=True, registered_place=place, listed=listed, **values)
+            by = {} if event.source == "manual" else {event.source: listed}
+            return Cooperative(registered=True, registered_place=place, listed=listed, listed_by=by, **values)
         case CooperativeCorrected(changes=changes):
             return _changed(state, changes, of_registered_place="kecamatan_code" in changes)
         case CooperativeRelocated():
             move = Move(event.effective_on, Place(event.kecamatan_code, event.village_code, event.address))
             return replace(state, moves=tuple(sorted((*state.moves, move), key=lambda each: each.effective_on)))
-        case MinistryRecordChanged(changes=changes):
-            return replace(_changed(state, changes, of_registered_place=True), listed={**state.listed, **changes})
+        case MinistryRecordChanged(changes=changes, source=source):
+            changed = _changed(state, changes, of_registered_place=True)
+            said = {**state.listed_by.get(source, {}), **changes}
+            return replace(changed, listed={**state.listed, **changes}, listed_by={**state.listed_by, source: said})
+        case CooperativeTraced():
+            tracing = Tracing(event.traced_on, event.finding)
+            return replace(state, tracings=tuple(sorted((*state.tracings, tracing), key=lambda each: each.traced_on)))
+        case RemovalProposed(letter_date=letter_date):
+            return replace(state, proposed_on=letter_date)
+        case RemovalApproved(decided_on=decided_on):
+            return replace(state, proposed_on=None, dissolved_on=decided_on)
+        case RemovalRejected():
+            return replace(state, proposed_on=None)
         case _:
             assert_never(event)
 
@@ -268,7 +363,48 @@ class EnterListing(Command):
     today: date
 
 
-type CooperativeCommand = RegisterCooperative | CorrectCooperative | RelocateCooperative | EnterListing
+class TraceCooperative(Command):
+    """Report what an officer found on the spot; without a `finding`, it follows from the rest."""
+
+    traced_on: Date
+    signboard_found: Flag
+    office_found: Flag
+    members_reached: Flag
+    operating: Flag
+    village_letter_number: ShortText | None = None
+    notes: Text | None = None
+    finding: Finding | None = None
+    today: date
+
+
+class ProposeRemoval(Command):
+    """Record the letter that asks the Ministry to remove it."""
+
+    letter_number: ShortText
+    letter_date: Date
+    grounds: Text
+    today: date
+
+
+class DecideRemoval(Command):
+    """Record what the Ministry decided about the removal proposed."""
+
+    decision: Literal["approved", "rejected"]
+    decree_number: ShortText
+    decided_on: Date
+    authority: ShortText
+    today: date
+
+
+type CooperativeCommand = (
+    RegisterCooperative
+    | CorrectCooperative
+    | RelocateCooperative
+    | EnterListing
+    | TraceCooperative
+    | ProposeRemoval
+    | DecideRemoval
+)
 
 
 class AlreadyRegistered(Rejection):
@@ -288,7 +424,7 @@ class VillageElsewhere(Invalid):
 
 
 class BeforeItExisted(Invalid):
-    """A cooperative cannot move before it became a legal entity."""
+    """Nothing happens to a cooperative before it became a legal entity."""
 
 
 class NothingChanged(Invalid):
@@ -297,6 +433,26 @@ class NothingChanged(Invalid):
 
 class NameMissing(Invalid):
     """A cooperative has a name."""
+
+
+class CooperativeDissolved(Rejection):
+    """The cooperative is dissolved; its record is closed."""
+
+
+class TracingRequired(Rejection):
+    """A removal needs two tracings on different days that found it dormant or did not find it."""
+
+
+class RemovalAlreadyProposed(Rejection):
+    """A removal is proposed once, until it is decided."""
+
+
+class NoOpenProposal(Rejection):
+    """There is a decision only on a removal that is proposed."""
+
+
+class BeforeTheProposal(Invalid):
+    """A removal cannot be decided before it was proposed."""
 
 
 def decide(command: CooperativeCommand, state: Cooperative) -> Sequence[CooperativeEvent]:
@@ -310,6 +466,12 @@ def decide(command: CooperativeCommand, state: Cooperative) -> Sequence[Cooperat
             return relocate(command, state)
         case EnterListing():
             return enter_listing(command, state)
+        case TraceCooperative():
+            return trace(command, state)
+        case ProposeRemoval():
+            return propose_removal(command, state)
+        case DecideRemoval():
+            return decide_removal(command, state)
         case _:
             assert_never(command)
 
@@ -326,8 +488,7 @@ def register(command: RegisterCooperative, state: Cooperative) -> Sequence[Coope
 
 def correct(command: CorrectCooperative, state: Cooperative) -> Sequence[CooperativeCorrected]:
     """Record what really differs; a correction that names no kecamatan speaks of the place it is at now."""
-    if not state.registered:
-        raise NoSuchCooperative
+    _must_exist(state)
     of_registered_place = "kecamatan_code" in command.changes
     before = _place(state, of_registered_place)
     told = command.changes
@@ -348,11 +509,9 @@ def correct(command: CorrectCooperative, state: Cooperative) -> Sequence[Coopera
 
 def relocate(command: RelocateCooperative, state: Cooperative) -> Sequence[CooperativeRelocated]:
     """Record a move; moves may become known in any order."""
-    if not state.registered:
-        raise NoSuchCooperative
+    _must_exist(state)
     _not_after(command.today, command.effective_on, "effective_on")
-    if state.legal_entity_date and command.effective_on < state.legal_entity_date:
-        raise BeforeItExisted("effective_on")
+    _not_before_it_existed(state, command.effective_on, "effective_on")
     _within(command.kecamatan_code, command.village_code)
     return [
         CooperativeRelocated(
@@ -365,7 +524,10 @@ def relocate(command: RelocateCooperative, state: Cooperative) -> Sequence[Coope
 
 
 def enter_listing(command: EnterListing, state: Cooperative) -> Sequence[CooperativeRegistered | MinistryRecordChanged]:
-    """Register what is new, else record what differs from what was listed before; often that is nothing."""
+    """Register what is new, else record what differs from what was listed before; often that is nothing.
+
+    A list never brings back what is dissolved, and says nothing of what the office found.
+    """
     listing = command.listing
     _not_after(command.today, listing.get("legal_entity_date"), "legal_entity_date")
     if not state.registered:
@@ -373,7 +535,9 @@ def enter_listing(command: EnterListing, state: Cooperative) -> Sequence[Coopera
             raise NameMissing("name")
         _within(listing.get("kecamatan_code"), listing.get("village_code"))
         return [CooperativeRegistered(**cast(dict[str, Any], listing), source=command.source)]
-    differing = {name: value for name, value in listing.items() if value != state.listed.get(name)}
+    if state.dissolved_on:
+        return []
+    differing = {name: value for name, value in listing.items() if value != state.listed_before(command.source, name)}
     kecamatan_code = differing.get("kecamatan_code", state.registered_place.kecamatan_code)
     if not _lies_in(cast(str | None, kecamatan_code), cast(str | None, differing.get("village_code"))):
         # The office has corrected the kecamatan; a village of the one the list believes in is of no use.
@@ -383,6 +547,84 @@ def enter_listing(command: EnterListing, state: Cooperative) -> Sequence[Coopera
         return []
     after = _changed(state, changes, of_registered_place=True)
     return [MinistryRecordChanged(changes=changes, source=command.source, kecamatan_code=after.place.kecamatan_code)]
+
+
+def trace(command: TraceCooperative, state: Cooperative) -> Sequence[CooperativeTraced]:
+    """Record what was found; tracings may become known in any order, also while a removal is proposed."""
+    _must_exist(state)
+    _not_after(command.today, command.traced_on, "traced_on")
+    _not_before_it_existed(state, command.traced_on, "traced_on")
+    return [
+        CooperativeTraced(
+            traced_on=command.traced_on,
+            signboard_found=command.signboard_found,
+            office_found=command.office_found,
+            members_reached=command.members_reached,
+            operating=command.operating,
+            village_letter_number=command.village_letter_number,
+            notes=command.notes,
+            finding=command.finding or finding_of(command),
+            kecamatan_code=state.place.kecamatan_code,
+        )
+    ]
+
+
+def finding_of(command: TraceCooperative) -> Finding:
+    """Return what the evidence says; a signboard alone is no cooperative, and that one moved is for people to say."""
+    if command.operating:
+        return "found"
+    return "dormant" if command.members_reached or command.office_found else "not_found"
+
+
+def propose_removal(command: ProposeRemoval, state: Cooperative) -> Sequence[RemovalProposed]:
+    """Record the proposal; what was found since counts as much as what was found before an earlier refusal."""
+    _must_exist(state)
+    _not_after(command.today, command.letter_date, "letter_date")
+    _not_before_it_existed(state, command.letter_date, "letter_date")
+    if state.proposed_on:
+        raise RemovalAlreadyProposed(f"A removal is proposed since {state.proposed_on} and not decided.")
+    days = {tracing.traced_on for tracing in state.tracings if tracing.finding in ("dormant", "not_found")}
+    if len(days) < TRACINGS_NEEDED:
+        raise TracingRequired
+    return [
+        RemovalProposed(
+            letter_number=command.letter_number,
+            letter_date=command.letter_date,
+            grounds=command.grounds,
+            kecamatan_code=state.place.kecamatan_code,
+        )
+    ]
+
+
+def decide_removal(command: DecideRemoval, state: Cooperative) -> Sequence[RemovalApproved | RemovalRejected]:
+    """Record the Ministry's decision: it dissolves the cooperative, or the last finding holds again."""
+    _must_exist(state)
+    if state.proposed_on is None:
+        raise NoOpenProposal
+    _not_after(command.today, command.decided_on, "decided_on")
+    if command.decided_on < state.proposed_on:
+        raise BeforeTheProposal("decided_on")
+    kind = RemovalApproved if command.decision == "approved" else RemovalRejected
+    return [
+        kind(
+            decree_number=command.decree_number,
+            decided_on=command.decided_on,
+            authority=command.authority,
+            kecamatan_code=state.place.kecamatan_code,
+        )
+    ]
+
+
+def _must_exist(state: Cooperative) -> None:
+    if not state.registered:
+        raise NoSuchCooperative
+    if state.dissolved_on:
+        raise CooperativeDissolved(f"The cooperative is dissolved since {state.dissolved_on}; its record is closed.")
+
+
+def _not_before_it_existed(state: Cooperative, day: date, name: str) -> None:
+    if state.legal_entity_date and day < state.legal_entity_date:
+        raise BeforeItExisted(name)
 
 
 def _leaving_the_village(changes: dict[str, object], before: Place) -> dict[str, object]:
@@ -412,6 +654,15 @@ decider: Decider[CooperativeCommand, Cooperative, CooperativeEvent] = Decider(
     initial=Cooperative(),
     evolve=evolve,
     decide=decide,
-    events=(CooperativeRegistered, CooperativeCorrected, CooperativeRelocated, MinistryRecordChanged),
+    events=(
+        CooperativeRegistered,
+        CooperativeCorrected,
+        CooperativeRelocated,
+        MinistryRecordChanged,
+        CooperativeTraced,
+        RemovalProposed,
+        RemovalApproved,
+        RemovalRejected,
+    ),
     holds=holds,
 )

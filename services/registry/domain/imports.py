@@ -85,7 +85,7 @@ def plan_import(
     """Return what the rows do to a register.
 
     `niks` and `numbers` say who holds the rows' NIKs and number keys now, as (NIK or None, cooperative);
-    `states` has every cooperative they name; `expected` are those that the source listed before; `column_of`
+    `states` has every cooperative they name; `expected` are those that the source should name; `column_of`
     names the source's column of each field. Identity is the NIK, else the number. A number that another NIK
     carries is a warning on the later row; a cooperative that stands in two rows is taken from the first.
     """
@@ -112,8 +112,8 @@ class _Planner:
         for reading in readings:
             if reading.listing is None:
                 rejections.extend(reading.problems)
-                owner = self.holder_of_nik(reading.nik) if reading.nik else None
-                if owner is not None:
+                owner = self.owner(reading)
+                if isinstance(owner, UUID):
                     self.named.add(owner)
                 continue
             decided = self.decision(reading, reading.listing)
@@ -144,6 +144,14 @@ class _Planner:
         except Invalid as refused:
             return self.problem(reading, refused.field, refused.detail)
         outcome: Outcome = "unchanged"
+        if state.dissolved_on:
+            self.warnings.append(
+                self.problem(
+                    reading,
+                    "nik" if reading.nik else "legal_entity_number",
+                    f"the cooperative is dissolved since {state.dissolved_on}: the row changes nothing",
+                )
+            )
         match events:
             case [CooperativeRegistered()]:
                 outcome = "registered"

@@ -33,12 +33,14 @@ table = sa.Table(
     sa.Column("nik_grade", sa.Text),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("existence", sa.Text, nullable=False),
+    sa.Column("finding", sa.Text),
+    sa.Column("traced_on", sa.Date),
     sa.Column("moved_on", sa.Date),
 )
 
 
 class CooperativeRow(Row, frozen=True):
-    """A cooperative as it stands now. `moved_on` is the date of the last known relocation."""
+    """A cooperative as it stands now. `finding` is the last, of `traced_on`; `moved_on` is the last relocation's."""
 
     cooperative_id: UUID
     version: int
@@ -59,6 +61,8 @@ class CooperativeRow(Row, frozen=True):
     nik_grade: str | None
     source: str
     existence: str = "registered"
+    finding: str | None = None
+    traced_on: date | None = None
     moved_on: date | None = None
 
 
@@ -112,6 +116,35 @@ def _relocated(row: CooperativeRow | None, received: Received[registry.Cooperati
     return _with(row, received, {**place, "moved_on": event.effective_on.isoformat()})
 
 
+def _traced(row: CooperativeRow | None, received: Received[registry.CooperativeTraced]) -> CooperativeRow | None:
+    if row is None:
+        return None
+    event = received.data
+    if row.traced_on and event.traced_on < row.traced_on:
+        return _with(row, received, {})
+    # A removal that is proposed and not decided goes before what is found meanwhile.
+    existence = row.existence if row.existence == "removal_proposed" else event.finding
+    return _with(row, received, {"finding": event.finding, "traced_on": event.traced_on, "existence": existence})
+
+
+def _removal_proposed(
+    row: CooperativeRow | None, received: Received[registry.RemovalProposed]
+) -> CooperativeRow | None:
+    return row and _with(row, received, {"existence": "removal_proposed"})
+
+
+def _removal_approved(
+    row: CooperativeRow | None, received: Received[registry.RemovalApproved]
+) -> CooperativeRow | None:
+    return row and _with(row, received, {"existence": "dissolved"})
+
+
+def _removal_rejected(
+    row: CooperativeRow | None, received: Received[registry.RemovalRejected]
+) -> CooperativeRow | None:
+    return row and _with(row, received, {"existence": row.finding or "registered"})
+
+
 def _with(row: CooperativeRow, received: Received[Any], changes: Mapping[str, Any]) -> CooperativeRow:
     values = msgspec.structs.asdict(row) | dict(changes) | {"version": received.stream_version}
     return msgspec.convert(values, CooperativeRow)
@@ -119,7 +152,7 @@ def _with(row: CooperativeRow, received: Received[Any], changes: Mapping[str, An
 
 projection = Projection(
     name="cooperatives",
-    version=1,
+    version=2,
     table=table,
     row=CooperativeRow,
     handlers={
@@ -127,6 +160,10 @@ projection = Projection(
         registry.CooperativeCorrected: _changed,
         registry.MinistryRecordChanged: _changed,
         registry.CooperativeRelocated: _relocated,
+        registry.CooperativeTraced: _traced,
+        registry.RemovalProposed: _removal_proposed,
+        registry.RemovalApproved: _removal_approved,
+        registry.RemovalRejected: _removal_rejected,
     },
 )
 

@@ -63,6 +63,24 @@ def test_a_separator_is_never_guessed(numbers: NumberFormat, cell: str) -> None:
         numbers.whole(cell)
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"), [("(11.845.222)", -11845222), (" ( 950 ) ", -950), (" - ", 0), ("", None), ("00/01/1900", None)]
+)
+def test_a_ledger_puts_negative_numbers_in_brackets_and_a_dash_for_zero(cell: str, value: int | None) -> None:
+    assert DOT_THOUSANDS.whole(cell) == value
+
+
+@pytest.mark.parametrize("cell", ["(3,824)", "(-5)", "()", "(12", "((12))", "(00/01/1900)"])
+def test_brackets_around_anything_else_are_refused(cell: str) -> None:
+    with pytest.raises(BadCell):
+        DOT_THOUSANDS.whole(cell)
+
+
+def test_a_source_that_does_not_write_as_ledgers_do_may_not_use_brackets() -> None:
+    with pytest.raises(BadCell):
+        COMMA_THOUSANDS.whole("(3,824)")
+
+
 @given(st.text())
 def test_any_text_is_read_or_refused(cell: str) -> None:
     for parse in (day, COMMA_THOUSANDS.whole, DOT_THOUSANDS.whole):

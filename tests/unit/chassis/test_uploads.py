@@ -125,6 +125,26 @@ def test_more_rows_than_any_register_has_are_refused(monkeypatch: pytest.MonkeyP
     assert_unreadable(b"Koperasi,NIK\n" + b"Melati,1\n" * 4)
 
 
+def test_a_sheet_wider_or_fuller_than_any_register_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = "Koperasi,NIK" + ",x" * (uploads.MOST_COLUMNS - 2)
+    assert csv_table(f"{wide}\nMelati,1\n").rows
+    assert_unreadable(f"{wide},x\nMelati,1\n".encode(), naming="columns")
+    monkeypatch.setattr(uploads, "LARGEST_SHEET_CELLS", 6)
+    assert len(csv_table("Koperasi,NIK\nMelati,1\n,\nMawar,2,beyond\n").rows) == 2
+    assert_unreadable(b"Koperasi,NIK\nMelati,1\nMawar,2\nTulip,3\n", naming="cells")
+
+
+def test_the_sheet_is_kept_as_it_came_for_whoever_gives_it_back() -> None:
+    table = csv_table("Daftar,,\n\nKoperasi,NIK,Lain\n Melati ,1\n,,\nMawar,2,x,beyond\n")
+    assert table.header_row == 3
+    assert table.uploaded == (
+        (1, ("Daftar", "", "")),
+        (3, ("Koperasi", "NIK", "Lain")),
+        (4, ("Melati", "1")),
+        (6, ("Mawar", "2", "x")),
+    )
+
+
 def test_typed_cells_of_a_workbook_become_the_text_a_source_would_write() -> None:
     rows = [
         ("Koperasi", "NIK", "Alamat"),

@@ -38,7 +38,7 @@ ROW = {
 
 def read(changes: Mapping[str, str] | None = None, row: int = 2, leaving_out: Collection[str] = ()) -> imports.Reading:
     cells = {column: cell for column, cell in {**ROW, **(changes or {})}.items() if column not in leaving_out}
-    return ods.read_row(row, cells, resolve_kecamatan, resolve_village)
+    return ods.SHEET.read_row(row, cells, resolve_kecamatan, resolve_village)
 
 
 class Register:
@@ -64,7 +64,7 @@ class Register:
             expected=list(self.states),
             source="ods",
             today=TODAY,
-            column_of=ods.COLUMN_OF,
+            column_of=ods.SHEET.columns,
         )
 
     def carry_out(self, *readings: imports.Reading) -> imports.ImportPlan:
@@ -107,7 +107,7 @@ def test_a_row_says_what_its_cells_say_and_a_blank_cell_says_nothing() -> None:
 
 
 def test_optional_columns_may_be_absent() -> None:
-    listing = read(leaving_out=ods.OPTIONAL).listing
+    listing = read(leaving_out=ods.SHEET.optional).listing
     assert listing is not None
     assert "members_total" not in listing
 
@@ -292,8 +292,8 @@ def test_after_any_imports_keys_are_held_once_and_the_last_file_again_changes_no
 
 @pytest.mark.skipif(not EXPORT.exists(), reason=f"no Ministry export at {EXPORT}")
 def test_every_row_of_a_real_export_is_registered_with_one_warning_and_again_changes_nothing() -> None:
-    table = read_table(EXPORT.read_bytes(), EXPORT.name, ods.NEEDED, ods.OPTIONAL)
-    readings = [ods.read_row(row, cells, resolve_kecamatan, resolve_village) for row, cells in table.rows]
+    table = read_table(EXPORT.read_bytes(), EXPORT.name, ods.SHEET.needed, ods.SHEET.optional)
+    readings = [ods.SHEET.read_row(row, cells, resolve_kecamatan, resolve_village) for row, cells in table.rows]
     register = Register()
     first = register.carry_out(*readings)
     assert (first.rows, first.count("registered"), first.rejected) == (1260, 1260, 0)
