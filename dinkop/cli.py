@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 imports = typer.Typer(no_args_is_help=True, help="Read a list into registry and rat.")
 events = typer.Typer(no_args_is_help=True, help="Read the stream of public events.")
+report = typer.Typer(no_args_is_help=True, help="Write reports to files.")
 app.add_typer(imports, name="import")
+app.add_typer(report, name="report")
 app.add_typer(events, name="events")
 
 PIPED = 200  # columns of a table that nobody's terminal limits: names are never cut
@@ -105,7 +108,8 @@ def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
     chosen = Home.choose(home)
 
     async def fill(running: Running) -> None:
-        await fill_once(chosen, running, _bar("Demonstration"))
+        with _bar("Demonstration") as progress:
+            await fill_once(chosen, running, progress)
         await _announce(running)
         today = environment["DINKOP_TODAY"]
         out.print(f"Today is pinned to {today} (DINKOP_TODAY). Try:", highlight=False)
@@ -143,8 +147,9 @@ async def _announce(running: Running) -> None:
     out.print("ready")
 
 
-def _bar(title: str) -> Callable[[str, int, int], None]:
-    """Return a progress bar on a terminal; elsewhere a line now and then."""
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Offer a progress bar on a terminal, elsewhere a line now and then; its end leaves the terminal whole."""
     if not err.is_terminal:
         told: set[str] = set()
 
@@ -153,21 +158,19 @@ def _bar(title: str) -> Callable[[str, int, int], None]:
                 told.add(what)
                 err.print(f"{title}: {what} {done} of {total}", highlight=False)
 
-        return line
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
-    )
+        yield line
+        return
     tasks: dict[str, Any] = {}
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
+    ) as bar:
 
-    def move(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            bar.start()
-            tasks[what] = bar.add_task(f"{title}: {what}", total=total or None)
-        bar.update(tasks[what], completed=done, total=total or None)
-        if all(task.finished for task in bar.tasks):
-            bar.stop()
+        def move(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(f"{title}: {what}", total=total or None)
+            bar.update(tasks[what], completed=done, total=total or None)
 
-    return move
+        yield move
 
 
 # ---------------------------------------------------------------- looking
@@ -280,21 +283,53 @@ def doctor(home: HomeOption = None, port_base: PortBase = None, as_json: AsJson 
 # ---------------------------------------------------------------- importing
 
 
+ListFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or XLSX")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do, change nothing")]
+ReportFile = Annotated[
+    Path | None, typer.Option("--report", help="Write the list with what became of every row to this XLSX file")
+]
+
+
 @imports.command("ods")
 def import_ods(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV or XLSX")],
+    file: ListFile,
     home: HomeOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, change nothing")] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Write every remark to an XLSX file")] = None,
+    dry_run: DryRun = False,
+    report: ReportFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Read the Ministry's export: the register, and the meetings it tells of. Once read, it changes nothing more."""
+    _import("ods", file, home, dry_run, report, as_json)
+
+
+@imports.command("office")
+def import_office(
+    file: ListFile,
+    home: HomeOption = None,
+    dry_run: DryRun = False,
+    report: ReportFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a performance sheet of the office: the register, and the last meetings with their figures."""
+    _import("office", file, home, dry_run, report, as_json)
+
+
+def _import(source: str, file: Path, home: Path | None, dry_run: bool, report: Path | None, as_json: bool) -> None:
     from dinkop import listings
 
-    system = carry_out(_found(home))
-    done = carry_out(listings.import_list(system, "ods", file, dry_run=dry_run, progress=_bar("Import")))
-    if report:
-        listings.write_report(report, done)
+    async def work() -> dict[str, Any]:
+        system = System.find(home)
+        if report:
+            listings.must_be_writable(report, file)
+        with _bar("Import") as progress:
+            return await listings.import_list(system, source, file, dry_run=dry_run, report=report, progress=progress)
+
+    try:
+        done = carry_out(work())
+    except typer.Exit as ended:
+        if ended.exit_code == ExitCode.INTERRUPTED:
+            err.print("Rows that were recorded stay so; the same file again does the rest.")
+        raise
     if as_json:
         out.print_json(data=done)
     else:
@@ -319,6 +354,79 @@ def _show_import(done: dict[str, Any], dry_run: bool) -> None:
                     highlight=False,
                     soft_wrap=True,
                 )
+
+
+# ---------------------------------------------------------------- forgetting
+
+
+@app.command()
+def forget(
+    request_id: Annotated[UUID, typer.Argument(help="The request whose people and words are erased")],
+    home: HomeOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; nobody is asked where there is no terminal")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the personal data of one mentoring request for good. Nobody can undo it."""
+    from dinkop import forgetting
+
+    system = carry_out(_found(home))
+    request = carry_out(forgetting.look_up(system, request_id))
+    if sys.stdin.isatty() and not yes and not request["forgotten"]:
+        about = f"{request['state']}, on {request['category']}, received on {request['received_on']}"
+        if not typer.confirm(
+            f"Erase names, phones, addresses and all words of {request_id} ({about}) for ever?", err=True
+        ):
+            err.print("Nothing was erased.")
+            raise typer.Exit(ExitCode.FAILED)
+    answer = carry_out(forgetting.forget(system, request_id))
+    if as_json:
+        out.print_json(data={**answer, "already_forgotten": request["forgotten"]})
+    else:
+        done = "had been erased before" if request["forgotten"] else "is erased for good"
+        out.print(f"The personal data of {request_id} {done}.", highlight=False, soft_wrap=True)
+        out.print(
+            f"Of {system.home.keys} keep the newest copy only: an older one would bring it back.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+# ---------------------------------------------------------------- reports
+
+
+def _file(format_: str) -> Any:
+    return typer.Option(f"--{format_}", dir_okay=False, help=f"Write it as {format_.upper()} to this file")
+
+
+@report.command("camat")
+def report_camat(
+    place: Annotated[str, typer.Argument(metavar="KECAMATAN", help="35.07.21, or Wagir")],
+    home: HomeOption = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="Of this day; default today")] = None,
+    known_at: Annotated[
+        str | None, typer.Option("--known-at", metavar="TIME", help="By what was recorded then; default now")
+    ] = None,
+    pdf: Annotated[Path | None, _file("pdf")] = None,
+    xlsx: Annotated[Path | None, _file("xlsx")] = None,
+    html: Annotated[Path | None, _file("html")] = None,
+    json_: Annotated[Path | None, _file("json")] = None,
+) -> None:
+    """Write the report that the camat of a kecamatan gets, for any day and as known at any time."""
+    from dinkop import camat_report
+
+    given = {"pdf": pdf, "xlsx": xlsx, "html": html, "json": json_}
+    files = {format_: path for format_, path in given.items() if path}
+
+    async def write() -> dict[str, int]:
+        if not files:
+            raise Misused("Say where to write it: --pdf FILE, --xlsx FILE, --html FILE or --json FILE.")
+        if len({path.resolve() for path in files.values()}) < len(files):
+            raise Misused("Two formats can't go into one file.")
+        chosen = camat_report.resolved(place)
+        return await camat_report.write(System.find(home), chosen, files, as_of, known_at)
+
+    for format_, size in carry_out(write()).items():
+        out.print(f"{files[format_]}: {size:,} bytes", highlight=False, soft_wrap=True)
 
 
 # ---------------------------------------------------------------- replaying
@@ -429,8 +537,8 @@ def events_export(file: Path, home: HomeOption = None, as_json: AsJson = False) 
     from dinkop import public_events
 
     _keep_answers_clean()
-    bar = _bar("Export")
-    stamp = carry_out(public_events.export(system, file, lambda done, total: bar("events", done, total)))
+    with _bar("Export") as bar:
+        stamp = carry_out(public_events.export(system, file, lambda done, total: bar("events", done, total)))
     if as_json:
         out.print_json(data=stamp)
     else:

@@ -10,7 +10,9 @@ from services.rat.domain.annual_meetings import (
     RATAttested,
     RATCorrected,
     RATHeld,
+    RATPlanned,
     RATVerified,
+    WarningIssued,
 )
 
 
@@ -27,5 +29,9 @@ def publish(stream_id: UUID, event: MeetingEvent) -> rat.RATEvent:
             return rat.RATAnnulled(cooperative_id=stream_id, **vars(event))
         case RATAttested():
             return rat.RATAttested(cooperative_id=stream_id, **vars(event))
+        case RATPlanned():
+            return rat.RATPlanned(cooperative_id=stream_id, **vars(event))
+        case WarningIssued():
+            return rat.WarningIssued(cooperative_id=stream_id, **vars(event))
         case _:
             assert_never(event)

@@ -150,13 +150,70 @@ def test_broken_rows_are_rejected_by_row_and_column_and_the_rest_goes_in(system:
     assert (rat["recorded"], rat["attested"]) == (1, 2)
 
     book = CalamineWorkbook.from_path(str(report))
-    assert book.sheet_names == ["registry", "rat"]
+    assert book.sheet_names == ["rows", "registry", "rat"]
+    rows = book.get_sheet_by_name("rows").to_python()
+    assert rows[0] == [*HEADER, "registry: outcome", "registry: problem", "rat: outcome", "rat: problem"]
+    assert [row[: len(HEADER)] for row in rows[1:]] == ROWS
+    assert [(row[-4], row[-2]) for row in rows[1:]] == [
+        ("registered", "recorded"),
+        ("rejected", "unchanged"),
+        ("rejected", "unchanged"),
+        ("rejected", "unchanged"),
+        ("registered", "rejected"),
+        ("registered", "unchanged"),
+    ]
     written = {tuple(line[:2]) for line in book.get_sheet_by_name("registry").to_python()}
     assert {(note["row"], note["column"]) for note in registry["rejections"]} <= written
 
     told = system.dinkop("import", "ods", file, "--dry-run", code=1)
     assert "Nothing was changed" in told
     assert "rejection row 3, Nomor Induk Koperasi (NIK) '35079999'" in told
+
+
+KERAGAAN = (
+    "idkop;nmkop;kelurahan;kecamatan;nobh;tglbh;aktif;tdkaktif;Anggt;rat;tglrat;Krywn;Mngr;"
+    "modalsendiri;modalluar;volusaha;shu;asset",
+    "1;Koperasi Keragaan Satu;Sitirejo;Wagir;KERAGAAN/1;05/05/2022;1;0; 3.350 ;1;24/02/2024;2;1;"
+    "118.500.000;-;96.750.000;(11.845.222);118.500.000",
+    "2;Koperasi Keragaan Dua; ;Tirto Yudo;KERAGAAN/2;05/05/2022;0;1;12;0;00/01/1900; ; ; ; ; ; ; ",
+    *[";" * 17] * 12,
+)
+
+
+def test_a_performance_sheet_registers_and_records_meetings_with_their_figures(
+    system: Installation, tmp_path: Path
+) -> None:
+    file = tmp_path / "keragaan.csv"
+    file.write_bytes("\r\n".join(KERAGAAN).encode("utf-8-sig"))
+    before = system.json("status")["stream"]["messages"]
+    dry = system.json("import", "office", file, "--dry-run")
+    assert system.json("status")["stream"]["messages"] == before
+    done = system.json("import", "office", file)
+    assert done == dry  # a dry run says what the import then does
+    assert {name: done["registry"][name] for name in ("rows", "registered", "rejected")} == {
+        "rows": 2,
+        "registered": 2,
+        "rejected": 0,
+    }
+    assert (done["rat"]["rows"], done["rat"]["recorded"], done["rat"]["unchanged"]) == (2, 1, 1)
+    again = system.json("import", "office", file)
+    assert (again["registry"]["unchanged"], again["rat"]["unchanged"], again["rat"]["recorded"]) == (2, 2, 0)
+
+    asked = {"at_least": positions_of(system).split(",")[0], "q": "KERAGAAN/1"}
+    [cooperative] = system.items("registry", "/v1/cooperatives", **asked)
+    assert (cooperative["members_total"], cooperative["kecamatan_code"]) == (3350, "35.07.21")
+    [record] = system.get("rat", f"/v1/cooperatives/{cooperative['cooperative_id']}/rats")["items"]
+    figures = ("own_capital", "outside_capital", "turnover", "net_surplus", "total_assets")
+    assert [record[name] for name in figures] == [118_500_000, 0, 96_750_000, -11_845_222, 118_500_000]
+    assert (record["book_year"], record["held_on"], record["source"]) == (2023, "2024-02-24", "office")
+
+
+def test_wrong_usage_and_a_system_that_does_not_run_have_their_exit_codes(system: Installation, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(b"x")
+    assert "does not exist" in system.dinkop("import", "office", tmp_path / "none.csv", code=2)
+    assert "web" in system.dinkop("import", "web", file, code=2)
+    assert "dinkop up" in system.dinkop("import", "ods", file, "--home", tmp_path / "home", code=3)
 
 
 def test_a_file_that_is_no_list_is_refused_in_a_sentence(system: Installation, tmp_path: Path) -> None:

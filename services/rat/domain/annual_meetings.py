@@ -1,11 +1,11 @@
-"""The annual members' meetings (RAT) of one cooperative: what was held for which book year, and what vouches for it."""
+"""The annual members' meetings (RAT) of one cooperative: planned, held, vouched for, or missing and warned of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Literal, TypedDict, assert_never, cast
+from typing import Annotated, Any, Literal, TypedDict, assert_never, cast
 
-from pydantic import BaseModel, ConfigDict, with_config
+from pydantic import BaseModel, ConfigDict, Field, Strict, with_config
 
 from chassis.definitions.decider import Command, Decider, Event, Invalid, Missing, Rejection
 from chassis.definitions.values import Count, Date, Flag, KecamatanCode, Rupiah, ShortText, Text, Year
@@ -13,6 +13,9 @@ from chassis.definitions.values import Count, Date, Flag, KecamatanCode, Rupiah,
 type Mode = Literal["in_person", "online", "written"]
 type Source = Literal["office", "ods"]
 type AttestationSource = Literal["nik_grade"]
+
+HIGHEST_WARNING = 3
+type WarningLevel = Annotated[int, Strict(), Field(ge=1, le=HIGHEST_WARNING)]
 
 # ---------------------------------------------------------------- values
 
@@ -122,7 +125,26 @@ class RATAttested(Event):
     last_held_on: date | None = None
 
 
-type MeetingEvent = RATHeld | RATVerified | RATCorrected | RATAnnulled | RATAttested
+class RATPlanned(Event):
+    """The cooperative announced when and where it will meet; announced again, the later word counts."""
+
+    kecamatan_code: str | None
+    book_year: int
+    planned_on: date
+    venue: str
+
+
+class WarningIssued(Event):
+    """The office warned the cooperative by letter that a meeting was missing."""
+
+    kecamatan_code: str | None
+    book_year: int
+    level: WarningLevel
+    letter_number: str
+    letter_date: date
+
+
+type MeetingEvent = RATHeld | RATVerified | RATCorrected | RATAnnulled | RATAttested | RATPlanned | WarningIssued
 
 
 # ---------------------------------------------------------------- state
@@ -161,17 +183,36 @@ class Attestation:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """When and where a meeting is announced to be."""
+
+    planned_on: date
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastWarning:
+    """The highest warning about a book year so far."""
+
+    level: WarningLevel
+    letter_date: date
+
+
+@dataclass(frozen=True, slots=True)
 class AnnualMeetings:
     """The book years of one cooperative.
 
-    `held` has at most one meeting a book year; `annulled` all void ones, oldest first. `listed` is every
-    (book year, date) a list has told, so that the same list changes nothing, whatever the office did since.
+    `held` has at most one meeting a book year; `annulled` all void ones, oldest first. `recorded` is every
+    (book year, date) under which a meeting was ever recorded, so that the same list changes nothing, whatever the
+    office corrected or declared void since.
     """
 
     held: Mapping[int, Meeting] = field(default_factory=dict)
     annulled: tuple[Meeting, ...] = ()
     attested: Mapping[int, Attestation] = field(default_factory=dict)
-    listed: frozenset[tuple[int, date]] = frozenset()
+    recorded: frozenset[tuple[int, date]] = frozenset()
+    planned: Mapping[int, Plan] = field(default_factory=dict)
+    warned: Mapping[int, LastWarning] = field(default_factory=dict)
 
     def records(self) -> list[Meeting | Attestation]:
         """Return everything known, by book year: void records first, then the valid one, or what vouches for it.
@@ -189,8 +230,8 @@ def evolve(state: AnnualMeetings, event: MeetingEvent) -> AnnualMeetings:
         case RATHeld(book_year=year):
             values = dict(vars(event))
             del values["kecamatan_code"]
-            listed = state.listed | {(year, event.held_on)} if event.source == "ods" else state.listed
-            return replace(state, held={**state.held, year: Meeting(**values)}, listed=listed)
+            recorded = state.recorded | {(year, event.held_on)}
+            return replace(state, held={**state.held, year: Meeting(**values)}, recorded=recorded)
         case RATVerified(book_year=year):
             return _with(state, replace(state.held[year], verified_on=event.verified_on))
         case RATCorrected(book_year=year):
@@ -201,6 +242,10 @@ def evolve(state: AnnualMeetings, event: MeetingEvent) -> AnnualMeetings:
         case RATAttested(book_year=year):
             attestation = Attestation(year, event.source, event.last_held_on)
             return replace(state, attested={**state.attested, year: attestation})
+        case RATPlanned(book_year=year):
+            return replace(state, planned={**state.planned, year: Plan(event.planned_on, event.venue)})
+        case WarningIssued(book_year=year):
+            return replace(state, warned={**state.warned, year: LastWarning(event.level, event.letter_date)})
         case _:
             assert_never(event)
 
@@ -254,11 +299,31 @@ class AnnulMeeting(MeetingCommand):
 class EnterLastMeeting(MeetingCommand):
     """Enter what a list says: the last meeting, and how many book years before it a grade attests."""
 
+    source: Source
     minutes: Minutes
     attested_years: int = 0
 
 
-type AnyMeetingCommand = RecordMeeting | VerifyMeeting | CorrectMeeting | AnnulMeeting | EnterLastMeeting
+class PlanMeeting(MeetingCommand):
+    """Note when and where a meeting is announced to be."""
+
+    book_year: Year
+    planned_on: Date
+    venue: ShortText
+
+
+class IssueWarning(MeetingCommand):
+    """Note a letter that warned the cooperative of a missing meeting."""
+
+    book_year: Year
+    level: WarningLevel
+    letter_number: ShortText
+    letter_date: Date
+
+
+type AnyMeetingCommand = (
+    RecordMeeting | VerifyMeeting | CorrectMeeting | AnnulMeeting | EnterLastMeeting | PlanMeeting | IssueWarning
+)
 
 
 class NoSuchCooperative(Missing):
@@ -311,6 +376,22 @@ class NothingChanged(Invalid):
     """A correction must change something."""
 
 
+class AlreadyPlanned(Rejection):
+    """The meeting is planned for this day and place already."""
+
+
+class WarningOutOfOrder(Rejection):
+    """Warnings of a book year are issued in order: level 1, then 2, then 3."""
+
+
+class WarningWithoutCause(Rejection):
+    """A cooperative is not warned of a meeting that the office knew of on the day of the letter."""
+
+
+class BeforeTheLastWarning(Invalid):
+    """A warning letter cannot be older than the one of the level below."""
+
+
 def decide(command: AnyMeetingCommand, state: AnnualMeetings) -> Sequence[MeetingEvent]:
     """Return what happens, or raise the rule that forbids it."""
     match command:
@@ -324,6 +405,10 @@ def decide(command: AnyMeetingCommand, state: AnnualMeetings) -> Sequence[Meetin
             return annul(command, state)
         case EnterLastMeeting():
             return enter_last_meeting(command, state)
+        case PlanMeeting():
+            return plan(command, state)
+        case IssueWarning():
+            return warn(command, state)
         case _:
             assert_never(command)
 
@@ -382,9 +467,11 @@ def enter_last_meeting(command: EnterLastMeeting, state: AnnualMeetings) -> Sequ
     held_on = command.minutes.held_on
     book_year = held_on.year - 1
     events: list[RATHeld | RATAttested] = []
-    held = RATHeld(kecamatan_code=command.kecamatan_code, book_year=book_year, source="ods", **vars(command.minutes))
+    held = RATHeld(
+        kecamatan_code=command.kecamatan_code, book_year=book_year, source=command.source, **vars(command.minutes)
+    )
     check(_meeting(held), command.today)
-    if book_year not in state.held and (book_year, held_on) not in state.listed:
+    if book_year not in state.held and (book_year, held_on) not in state.recorded:
         events.append(held)
     events.extend(
         RATAttested(kecamatan_code=command.kecamatan_code, book_year=year, last_held_on=held_on)
@@ -394,11 +481,60 @@ def enter_last_meeting(command: EnterLastMeeting, state: AnnualMeetings) -> Sequ
     return events
 
 
+def plan(command: PlanMeeting, state: AnnualMeetings) -> Sequence[RATPlanned]:
+    """Note the announcement; the day may have passed, since invitations are entered when the office gets to it."""
+    if command.book_year in state.held:
+        raise RATAlreadyRecorded
+    if command.planned_on <= _end_of(command.book_year):
+        raise BookYearNotOver("planned_on")
+    if state.planned.get(command.book_year) == Plan(command.planned_on, command.venue):
+        raise AlreadyPlanned
+    return [
+        RATPlanned(
+            kecamatan_code=command.kecamatan_code,
+            book_year=command.book_year,
+            planned_on=command.planned_on,
+            venue=command.venue,
+        )
+    ]
+
+
+def warn(command: IssueWarning, state: AnnualMeetings) -> Sequence[WarningIssued]:
+    """Note the letter, unless the office knew of the meeting on its day; one reported only later could be warned of."""
+    last = state.warned.get(command.book_year)
+    if command.level != (last.level if last else 0) + 1:
+        raise WarningOutOfOrder(_expected(command.book_year, last))
+    if command.letter_date > command.today:
+        raise InTheFuture("letter_date")
+    if command.letter_date <= _end_of(command.book_year):
+        raise BookYearNotOver("letter_date", "Nobody is warned of a meeting before its book year has ended.")
+    if last and command.letter_date < last.letter_date:
+        raise BeforeTheLastWarning("letter_date")
+    meeting = state.held.get(command.book_year)
+    if meeting and (meeting.reported_on or meeting.held_on) <= command.letter_date:
+        raise WarningWithoutCause
+    return [
+        WarningIssued(
+            kecamatan_code=command.kecamatan_code,
+            book_year=command.book_year,
+            level=command.level,
+            letter_number=command.letter_number,
+            letter_date=command.letter_date,
+        )
+    ]
+
+
+def _expected(book_year: int, last: LastWarning | None) -> str:
+    if last and last.level == HIGHEST_WARNING:
+        return f"All {HIGHEST_WARNING} warnings of book year {book_year} have been issued."
+    return f"The next warning of book year {book_year} is level {last.level + 1 if last else 1}."
+
+
 def check(meeting: Meeting, today: date, prefix: str = "") -> None:
     """Raise the rule that a record breaks; what its source does not tell breaks none."""
     if meeting.held_on > today:
         raise InTheFuture(f"{prefix}held_on")
-    if meeting.held_on <= date(meeting.book_year, 12, 31):
+    if meeting.held_on <= _end_of(meeting.book_year):
         raise BookYearNotOver(f"{prefix}held_on")
     if meeting.reported_on is not None:
         if meeting.reported_on > today:
@@ -411,6 +547,11 @@ def check(meeting: Meeting, today: date, prefix: str = "") -> None:
         raise MorePresentThanMembers(f"{prefix}members_present")
     if meeting.members_present * 2 <= meeting.members_total and not meeting.second_meeting:
         raise NoQuorum(f"{prefix}members_present")
+
+
+def _end_of(book_year: int) -> date:
+    # The articles of association fix the book year; it is the calendar year nearly everywhere.
+    return date(book_year, 12, 31)
 
 
 def _meeting(held: RATHeld) -> Meeting:
@@ -429,5 +570,5 @@ decider: Decider[AnyMeetingCommand, AnnualMeetings, MeetingEvent] = Decider(
     initial=AnnualMeetings(),
     evolve=evolve,
     decide=decide,
-    events=(RATHeld, RATVerified, RATCorrected, RATAnnulled, RATAttested),
+    events=(RATHeld, RATVerified, RATCorrected, RATAnnulled, RATAttested, RATPlanned, WarningIssued),
 )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from chassis.definitions.projection import Projection, Received, Row
 from contracts import registry
 from contracts.identity import legal_entity_key
-from services.rat.domain.ods import KnownCooperative, Register
+from services.rat.domain.imports import KnownCooperative, Register
 
 table = sa.Table(
     "cooperatives",

@@ -44,9 +44,9 @@ def annul(book_year: int = 2023) -> rat.AnnulMeeting:
     return rat.AnnulMeeting.model_validate(about(book_year=book_year, reason="another cooperative's"))
 
 
-def enter(held_on: str = "2024-03-01", attested_years: int = 0) -> rat.EnterLastMeeting:
+def enter(held_on: str = "2024-03-01", attested_years: int = 0, source: str = "ods") -> rat.EnterLastMeeting:
     return rat.EnterLastMeeting.model_validate(
-        about(minutes={"held_on": held_on, "members_total": 40}, attested_years=attested_years)
+        about(source=source, minutes={"held_on": held_on, "members_total": 40}, attested_years=attested_years)
     )
 
 
@@ -221,6 +221,143 @@ def test_a_list_cannot_name_a_day_in_the_future() -> None:
     spec.given().when(enter("2024-11-15")).then_refused(rat.InTheFuture, "held_on")
 
 
+@pytest.mark.parametrize("mode", ["in_person", "online", "written"])
+def test_the_quorum_is_the_same_in_every_mode_for_answers_on_paper_count_as_presence(mode: str) -> None:
+    assert spec.given().when(record(mode=mode)).decided()
+    spec.given().when(record(mode=mode, members_present=20)).then_refused(rat.NoQuorum, "members_present")
+    assert spec.given().when(record(mode=mode, members_present=20, second_meeting=True)).decided()
+
+
+def test_the_days_of_holding_reporting_and_verifying_are_kept_apart() -> None:
+    reported = held.model_copy(update={"reported_on": date(2024, 3, 20)})
+    meeting = rat.decider.fold([reported, verified]).held[2023]
+    assert (meeting.held_on, meeting.reported_on, meeting.verified_on) == (
+        date(2024, 3, 1),
+        date(2024, 3, 20),
+        date(2024, 4, 1),
+    )
+
+
+def test_a_list_brings_back_no_record_of_the_office_that_is_void_or_was_corrected() -> None:
+    spec.given(held, annulled).when(enter(source="office")).then_nothing()
+    spec.given(held, corrected(held_on="2024-03-02"), annulled).when(enter()).then_nothing()
+
+
+def test_what_a_list_tells_carries_its_source() -> None:
+    of_office = listed.model_copy(update={"source": "office"})
+    spec.given().when(enter(source="office")).then(of_office)
+    spec.given(of_office, annulled).when(enter(source="office")).then_nothing()
+
+
+# ---------------------------------------------------------------- plans
+
+planned = rat.RATPlanned(kecamatan_code=WAGIR, book_year=2024, planned_on=date(2025, 2, 22), venue="Balai Desa")
+
+
+def plan(**changes: Any) -> rat.PlanMeeting:
+    told = {"book_year": 2024, "planned_on": "2025-02-22", "venue": "Balai Desa", **changes}
+    return rat.PlanMeeting.model_validate(about(**told))
+
+
+def test_a_meeting_is_planned_for_a_book_year() -> None:
+    spec.given().when(plan()).then(planned)
+
+
+def test_a_plan_may_be_noted_when_its_day_has_passed() -> None:
+    past = plan(book_year=2023, planned_on="2024-02-17")
+    spec.given().when(past).then(planned.model_copy(update={"book_year": 2023, "planned_on": date(2024, 2, 17)}))
+
+
+def test_of_two_announcements_the_later_counts_and_the_same_one_twice_is_refused() -> None:
+    elsewhere = planned.model_copy(update={"venue": "Kantor Kecamatan"})
+    spec.given(planned).when(plan(venue="Kantor Kecamatan")).then(elsewhere)
+    refusal = spec.given(planned).when(plan()).then_refused(rat.AlreadyPlanned)
+    assert (refusal.slug, refusal.status) == ("already-planned", 409)
+    spec.given(planned, elsewhere).when(plan()).then(planned)
+
+
+def test_a_meeting_is_not_planned_before_its_book_year_has_ended() -> None:
+    spec.given().when(plan(planned_on="2024-12-31")).then_refused(rat.BookYearNotOver, "planned_on")
+    assert spec.given().when(plan(planned_on="2025-01-01")).decided()
+
+
+def test_a_meeting_that_is_on_record_is_not_planned_unless_it_is_void() -> None:
+    of_2023 = plan(book_year=2023, planned_on="2024-12-01")
+    spec.given(held).when(of_2023).then_refused(rat.RATAlreadyRecorded)
+    assert spec.given(held, annulled).when(of_2023).decided()
+
+
+def test_a_planned_meeting_is_recorded_as_any_other() -> None:
+    spec.given(planned.model_copy(update={"book_year": 2023})).when(record()).then(held)
+
+
+# ---------------------------------------------------------------- warnings
+
+
+def warning(level: Any = 1, letter_date: str = "2024-07-08", **changes: Any) -> rat.IssueWarning:
+    told = {"book_year": 2023, "level": level, "letter_number": "518/1/2024", "letter_date": letter_date, **changes}
+    return rat.IssueWarning.model_validate(about(**told))
+
+
+def warned(level: Any = 1, letter_date: str = "2024-07-08") -> rat.WarningIssued:
+    return rat.WarningIssued(
+        kecamatan_code=WAGIR,
+        book_year=2023,
+        level=level,
+        letter_number="518/1/2024",
+        letter_date=date.fromisoformat(letter_date),
+    )
+
+
+def test_warnings_of_a_book_year_are_issued_in_order_and_there_are_three() -> None:
+    history: list[rat.MeetingEvent] = []
+    for level in (1, 2, 3):
+        for other in {1, 2, 3} - {level}:
+            refusal = spec.given(*history).when(warning(other)).then_refused(rat.WarningOutOfOrder)
+            assert (refusal.slug, refusal.status) == ("warning-out-of-order", 409)
+            assert f"level {level}" in refusal.detail
+        spec.given(*history).when(warning(level)).then(warned(level))
+        history.append(warned(level))
+    for level in (1, 2, 3):
+        refusal = spec.given(*history).when(warning(level)).then_refused(rat.WarningOutOfOrder)
+        assert "All 3" in refusal.detail
+
+
+def test_each_book_year_has_warnings_of_its_own() -> None:
+    assert spec.given(warned(1), warned(2)).when(warning(1, book_year=2022)).decided()
+
+
+def test_a_warning_letter_lies_between_the_end_of_the_book_year_and_today() -> None:
+    spec.given().when(warning(letter_date="2023-12-31")).then_refused(rat.BookYearNotOver, "letter_date")
+    spec.given().when(warning(letter_date="2024-11-15")).then_refused(rat.InTheFuture, "letter_date")
+    assert spec.given().when(warning(letter_date="2024-01-01")).decided()
+    assert spec.given().when(warning(letter_date="2024-11-14")).decided()
+
+
+def test_a_warning_letter_is_not_older_than_the_one_before() -> None:
+    spec.given(warned(1)).when(warning(2, "2024-07-07")).then_refused(rat.BeforeTheLastWarning, "letter_date")
+    assert spec.given(warned(1)).when(warning(2, "2024-07-08")).decided()
+
+
+def test_nobody_is_warned_of_a_meeting_that_the_office_knew_of() -> None:
+    refusal = spec.given(held).when(warning(letter_date="2024-03-01")).then_refused(rat.WarningWithoutCause)
+    assert (refusal.slug, refusal.status) == ("warning-without-cause", 409)
+    assert spec.given(held, annulled).when(warning()).decided()
+
+
+def test_a_letter_that_went_out_before_the_meeting_was_held_or_reported_can_still_be_noted() -> None:
+    assert spec.given(held).when(warning(letter_date="2024-02-29")).decided()
+    reported_late = held.model_copy(update={"reported_on": date(2024, 8, 1)})
+    assert spec.given(reported_late).when(warning(letter_date="2024-07-31")).decided()
+    spec.given(reported_late).when(warning(letter_date="2024-08-01")).then_refused(rat.WarningWithoutCause)
+
+
+@pytest.mark.parametrize("level", [0, 4, -1, "1", 1.0, True, None])
+def test_a_warning_has_level_1_2_or_3(level: Any) -> None:
+    with pytest.raises(ValidationError):
+        warning(level)
+
+
 book_years = st.sampled_from([2021, 2022, 2023])
 meeting_days = st.dates(date(2022, 1, 1), date(2024, 12, 31)).map(str)
 commands = st.one_of(
@@ -244,7 +381,7 @@ commands = st.one_of(
             },
         ),
     ),
-    st.builds(enter, meeting_days, st.sampled_from([0, 2])),
+    st.builds(enter, meeting_days, st.sampled_from([0, 2]), st.sampled_from(["ods", "office"])),
 )
 
 

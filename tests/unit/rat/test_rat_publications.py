@@ -20,6 +20,10 @@ EVENTS: list[rat.MeetingEvent] = [
     ),
     rat.RATAnnulled(kecamatan_code=WAGIR, book_year=2023, reason="another's"),
     rat.RATAttested(kecamatan_code=WAGIR, book_year=2022, last_held_on=date(2024, 3, 1)),
+    rat.RATPlanned(kecamatan_code=WAGIR, book_year=2024, planned_on=date(2025, 2, 22), venue="Balai Desa"),
+    rat.WarningIssued(
+        kecamatan_code=None, book_year=2023, level=2, letter_number="518/1/2024", letter_date=date(2024, 7, 8)
+    ),
 ]
 
 

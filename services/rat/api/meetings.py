@@ -1,45 +1,35 @@
-"""The rat service's HTTP interface: record, verify, correct and annul annual members' meetings; import."""
+"""Annual members' meetings over HTTP: record, verify, correct, annul, read."""
 
-import asyncio
-from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import fastapi
-from fastapi import File, Path, Query, Response, UploadFile
+from fastapi import Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from chassis.definitions.cells import RowProblem
-from chassis.definitions.decider import Invalid
 from chassis.definitions.values import Date, Text
 from chassis.engine.ports import Stream
 from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit
 from chassis.http.history import HistoryPage, history
-from chassis.http.imports import Progress, RowNote, RunningImport, carry_out, notes
 from chassis.http.routing import Routes
-from chassis.http.uploads import read_table
 from contracts import roles
-from services.rat.domain import annual_meetings, ods
+from services.rat.api.commands import Accepted, execute, known_cooperative
+from services.rat.domain import annual_meetings
 from services.rat.domain.annual_meetings import (
     AnnulMeeting,
-    AnyMeetingCommand,
     Attestation,
     Changes,
-    CooperativeDissolved,
     CorrectMeeting,
     Meeting,
     Mode,
-    NoSuchCooperative,
     RecordMeeting,
     Report,
     VerifyMeeting,
 )
-from services.rat.projections import cooperatives
 
 routes = Routes()
-progress = Progress()
 
 EXAMPLE = {
     "book_year": 2023,
@@ -76,14 +66,6 @@ class Annulment(Body):
     reason: Text = Field(examples=["The minutes belong to a namesake"])
 
 
-class Accepted(Body):
-    """What an accepted command answers."""
-
-    cooperative_id: UUID
-    book_year: int
-    version: int
-
-
 class Record(Body):
     """A meeting on record, or (`source: nik_grade`) a book year that the Ministry's grade vouches for."""
 
@@ -114,18 +96,6 @@ class RecordList(Body):
     next_cursor: str | None = None
 
 
-class ImportReport(Body):
-    """What an import did, or with dry_run would do."""
-
-    rows: int
-    recorded: int
-    attested: int
-    unchanged: int
-    rejected: int
-    rejections: list[RowNote]
-    warnings: list[RowNote]
-
-
 @routes.post(
     "/v1/cooperatives/{cooperative_id}/rats",
     callers=roles.OFFICE,
@@ -140,7 +110,7 @@ async def record(
     def command(kecamatan_code: str | None) -> RecordMeeting:
         return RecordMeeting(kecamatan_code=kecamatan_code, today=call.today, report=body)
 
-    return await _execute(call, at_least, cooperative_id, body.book_year, command)
+    return await execute(call, at_least, cooperative_id, body.book_year, command)
 
 
 @routes.post(
@@ -162,7 +132,7 @@ async def verify(
             verified_on=body.verified_on or call.today,
         )
 
-    return await _execute(call, at_least, cooperative_id, book_year, command)
+    return await execute(call, at_least, cooperative_id, book_year, command)
 
 
 @routes.post(
@@ -185,7 +155,7 @@ async def correct(
             reason=body.reason,
         )
 
-    return await _execute(call, at_least, cooperative_id, book_year, command)
+    return await execute(call, at_least, cooperative_id, book_year, command)
 
 
 @routes.post(
@@ -202,38 +172,7 @@ async def annul(
     def command(kecamatan_code: str | None) -> AnnulMeeting:
         return AnnulMeeting(kecamatan_code=kecamatan_code, today=call.today, book_year=book_year, reason=body.reason)
 
-    return await _execute(call, at_least, cooperative_id, book_year, command)
-
-
-async def _execute(
-    call: CallOf,
-    at_least: Mapping[str, int],
-    cooperative_id: UUID,
-    book_year: int,
-    command_in: Callable[[str | None], AnyMeetingCommand],
-) -> JSONResponse:
-    """Carry out the command that `command_in` makes of the kecamatan in which the cooperative sits now."""
-    if first := await call.first_answer():
-        return first
-    known = await _known(call, cooperative_id, at_least)
-    command = command_in(known.kecamatan_code)
-    answer = {"cooperative_id": str(cooperative_id), "book_year": book_year}
-    return await call.execute(annual_meetings.decider, cooperative_id, command, answer=answer)
-
-
-async def _known(
-    call: CallOf, cooperative_id: UUID, at_least: Mapping[str, int], *, dissolved_too: bool = False
-) -> cooperatives.CooperativeRow:
-    async with call.view(cooperatives.projection, at_least) as view:
-        rows = await view.rows(cooperatives.projection, cooperatives.one(cooperative_id))
-    if not rows:
-        raise NoSuchCooperative(
-            "There is no cooperative with this id, or it was registered a moment ago: pass the registration's"
-            " Dinkop-Position as at_least to wait for it."
-        )
-    if rows[0].dissolved_on and not dissolved_too:
-        raise CooperativeDissolved
-    return rows[0]
+    return await execute(call, at_least, cooperative_id, book_year, command)
 
 
 @routes.get(
@@ -244,7 +183,7 @@ async def _known(
 )
 async def get(cooperative_id: UUID, call: CallOf, at_least: AtLeast, response: Response) -> RecordList:
     """Return every record, the void ones with `annulled: true`."""
-    await _known(call, cooperative_id, at_least, dissolved_too=True)
+    await known_cooperative(call, cooperative_id, at_least)
     loaded = await call.handler(annual_meetings.decider).load(cooperative_id)
     response.headers["ETag"] = f'"{loaded.version}"'
     return RecordList(items=[_record(cooperative_id, entry) for entry in loaded.state.records()])
@@ -269,64 +208,5 @@ async def get_history(
     cooperative_id: UUID, call: CallOf, at_least: AtLeast, cursor: Cursor, limit: Limit = 100
 ) -> HistoryPage:
     """Return the stream, oldest first, with who and when; empty when nothing was recorded yet."""
-    await _known(call, cooperative_id, at_least, dissolved_too=True)
+    await known_cooperative(call, cooperative_id, at_least)
     return await history(call, Stream(annual_meetings.decider.stream, cooperative_id), cursor, limit)
-
-
-@routes.post(
-    "/v1/imports",
-    callers=roles.OFFICE,
-    status_code=200,
-    response_model=ImportReport,
-    summary="Read the last meetings from a list",
-)
-async def import_list(
-    call: CallOf,
-    at_least: AtLeast,
-    file: Annotated[UploadFile, File(description="the list, CSV or XLSX")],
-    source: Annotated[Literal["ods", "office"], Query(description="whose list")],
-    dry_run: Annotated[bool, Query(description="report what it would do, and change nothing")] = False,
-) -> JSONResponse:
-    """Record one meeting a row, and what grade A attests. Import the list into the registry first."""
-    if first := await call.first_answer():
-        return first
-    if source != "ods":
-        raise Invalid("source", "only ods can be imported so far")
-    content = await file.read()
-    table = await asyncio.to_thread(read_table, content, file.filename or "", ods.NEEDED, ods.OPTIONAL)
-    readings = [ods.read_row(row, cells) for row, cells in table.rows]
-    async with call.view(cooperatives.projection, at_least) as view:
-        register = cooperatives.register_of(await view.rows(cooperatives.projection, cooperatives.every()))
-    store = call.runtime.store
-    handler = call.handler(annual_meetings.decider)
-    loaded = await handler.load_many(await store.stream_ids(annual_meetings.decider.stream))
-    states = {cooperative_id: each.state for cooperative_id, each in loaded.items()}
-    plan = ods.plan_import(readings, register, states, call.today)
-    rejections = list(plan.rejections)
-    recorded, attested = plan.recorded, plan.attested
-    if not dry_run:
-        steps = [(decision.row, decision.cooperative_id, decision.command) for decision in plan.decisions]
-        refused = await carry_out(call, handler, loaded, steps, progress)
-        for decision in plan.decisions:
-            if decision.row in refused:
-                recorded, attested = recorded - decision.recorded, attested - decision.attested
-                rejections.append(RowProblem(decision.row, ods.LAST_MEETING, None, refused[decision.row]))
-    return await call.answer_many(
-        {
-            "rows": plan.rows,
-            "recorded": recorded,
-            "attested": attested,
-            "unchanged": plan.unchanged,
-            "rejected": len({problem.row for problem in rejections}),
-            "rejections": notes(rejections),
-            "warnings": notes(plan.warnings),
-        }
-    )
-
-
-@routes.get(
-    "/v1/imports/{key}", callers=roles.OFFICE, response_model=RunningImport, summary="How far a running import is"
-)
-async def import_progress(key: str) -> RunningImport:
-    """Return rows done and rows in all of the import that runs under this Idempotency-Key."""
-    return progress.of(key)
