@@ -51,6 +51,9 @@ bench: setup ## measure, each against a limit in the same run
 contracts: setup ## write schemas and examples anew; refuses what a consumer would not survive
 	@$(BIN)/python -m contracts.generate
 
+samples: setup ## add approved samples of new stored events, kept for ever
+	@PYTHONPATH=.:tests $(BIN)/python tests/contracts/samples.py
+
 format: setup ## put the code into its format
 	@$(BIN)/ruff check --fix -q . && $(BIN)/ruff format -q .
 
@@ -66,4 +69,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers bench contracts format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e test-containers bench contracts samples format lock migration clean

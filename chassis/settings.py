@@ -3,6 +3,7 @@
 import base64
 import binascii
 from datetime import date
+from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +31,10 @@ class Settings(BaseSettings):
     connections: int = Field(8, ge=2, le=100, description="database connections of each of the two pools")
     master_key: SecretStr | None = Field(
         None, description="32 random bytes in base64, wrapping the keys of personal data; mentoring needs it"
+    )
+
+    keys: Path | None = Field(
+        None, description="folder of the keys of personal data, one file a subject; mentoring needs it"
     )
 
     @field_validator("master_key")

@@ -1,7 +1,7 @@
 """What the mentoring service tells the world about PUAS requests: ids, codes, kinds and dates, never people."""
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,16 +11,29 @@ from contracts.fields import KecamatanCode, VillageCode
 
 type Category = Literal["rat", "bookkeeping", "vacant_board", "dispute", "legality", "business", "bad_loans", "other"]
 type Channel = Literal["letter", "phone", "web", "visit", "camat"]
+type ActivityKind = Annotated[
+    Literal["visit", "training", "monitoring", "evaluation", "rat_attendance"],
+    Field(description="training is bimtek; rat_attendance: the team was at the annual members' meeting"),
+]
+type Outcome = Annotated[
+    Literal["rat_held", "active_again", "merged", "dissolution_path", "unreachable", "withdrawn"],
+    Field(description="What came of the mentoring"),
+]
 
 
-class MentoringRequested(PublicEvent):
-    """Somebody asked the office to mentor a cooperative."""
+class AboutRequest(PublicEvent):
+    """Something happened to one request for mentoring."""
 
     service: ClassVar[str] = "mentoring"
 
     request_id: UUID
     cooperative_id: UUID | None = Field(description="Null when the cooperative is not known to the register")
     kecamatan_code: KecamatanCode = Field(description="Of the request's own location")
+
+
+class MentoringRequested(AboutRequest):
+    """Somebody asked the office to mentor a cooperative."""
+
     village_code: VillageCode | None = None
     category: Category
     channel: Channel
@@ -28,4 +41,51 @@ class MentoringRequested(PublicEvent):
     received_on: date
 
 
-EVENTS: tuple[type[PublicEvent], ...] = (MentoringRequested,)
+class MentoringAccepted(AboutRequest):
+    """The office took a request on; a team will visit."""
+
+    accepted_on: date
+    visit_on: date = Field(description="When the team means to come")
+
+
+class MentoringDeclined(AboutRequest):
+    """The office declined a request; it is closed."""
+
+    declined_on: date
+
+
+class MentoringRedirected(AboutRequest):
+    """The office handed a request on to somebody else; here it is closed."""
+
+    redirected_on: date
+
+
+class MentoringActivityHeld(AboutRequest):
+    """The team visited, trained, monitored, evaluated, or was at the annual members' meeting."""
+
+    kind: ActivityKind
+    held_on: date
+
+
+class MentoringCompleted(AboutRequest):
+    """The mentoring is over; the request is closed."""
+
+    outcome: Outcome
+    completed_on: date
+
+
+class MentoringPeopleForgotten(AboutRequest):
+    """The personal data of a request was erased for good; how far the request had come stays as it was."""
+
+    forgotten_on: date
+
+
+EVENTS: tuple[type[PublicEvent], ...] = (
+    MentoringRequested,
+    MentoringAccepted,
+    MentoringDeclined,
+    MentoringRedirected,
+    MentoringActivityHeld,
+    MentoringCompleted,
+    MentoringPeopleForgotten,
+)

@@ -40,13 +40,15 @@ class Home:
     postgres/   the cluster and its socket
     nats/       the streams and the configuration
     logs/       one log a part, and supervisor.log
-    master.key  wraps the keys of personal data
+    keys/       the keys of personal data, one file a request
+    master.key  wraps them
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.expanduser().resolve()
         self.postgres = self.directory / "postgres"
         self.nats = self.directory / "nats"
+        self.keys = self.directory / "keys"
         self.logs = self.directory / "logs"
         self._lock = self.directory / "lock"
         self._run = self.directory / "run.json"
@@ -90,7 +92,8 @@ class Home:
     def master_key(self) -> str:
         """Return the key that wraps the keys of personal data (32 bytes, base64), made on first use.
 
-        Whoever has a copy of the databases but not this file can read no personal data: back it up apart.
+        Back it up once, apart from everything else. Whoever has copies of the databases but not this file, or not the
+        keys, can read no personal data; of the keys keep the newest copy only, or what was forgotten comes back.
         """
         path = self.directory / "master.key"
         if not path.exists():
@@ -137,7 +140,7 @@ class Home:
             raise CannotStart(
                 f"{self.directory} holds something else already. Choose a --home that is empty or doesn't exist yet."
             )
-        for folder in (self.directory, self.postgres, self.nats, self.logs):
+        for folder in (self.directory, self.postgres, self.nats, self.keys, self.logs):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
 

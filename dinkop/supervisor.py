@@ -122,6 +122,7 @@ class Supervisor:
             self.ports.refuse_taken()
             keeper = next(service for service in self.services if service.name == KEEPS_PERSONAL_DATA)
             keeper.environment.setdefault("DINKOP_MASTER_KEY", self.home.master_key())
+            keeper.environment.setdefault("DINKOP_KEYS", str(self.home.keys))
             work = asyncio.create_task(self._keep_all(on_ready))
             waited: set[asyncio.Future[Any]] = {work, stopping}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

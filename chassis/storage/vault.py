@@ -1,22 +1,33 @@
 """The vault: a data key for each subject seals its personal data; without the key nobody reads it, in backups either.
 
-Data keys lie in the table `data_keys` of the service's own database, each wrapped by the master key from the
-settings. Sealed text lives in events, which are kept for ever; forgetting a subject destroys its data key.
+Sealed text lives in events, which are kept for ever, and so in every backup of them. Data keys lie in a folder of their
+own, one small file a subject, each wrapped by the master key from the settings. Forgetting a subject overwrites its
+file. They are in no database on purpose: a write-ahead log, a dead row, a replica, a dump and a base backup all
+keep what was deleted. The folder's own backup must be a mirror without a past, or a forgotten key comes back with it.
 """
 
+import asyncio
 import base64
 import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import UUID
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chassis.definitions.decider import Rejection
 from chassis.definitions.sealed import Sealed
-from chassis.storage.database import Pool
+
+log = structlog.get_logger()
 
 _KEY_BITS = 256
 _NONCE_BYTES = 12
+_TAG_BYTES = 16
+_DESTROYED = bytes(_NONCE_BYTES + _KEY_BITS // 8 + _TAG_BYTES)
+"""What the file of a forgotten subject holds: as long as a wrapped key, so that it is overwritten where it lies."""
 _VERSION = "1."
 """Stands before every sealed text, so that another cipher can follow one day."""
 
@@ -25,6 +36,13 @@ class Forgotten(Rejection):
     """The personal data of this subject was erased for good."""
 
     status = 410
+
+
+class KeysUnavailable(Rejection):
+    """The keys of personal data can't be reached right now."""
+
+    status = 503
+    slug = "unavailable"
 
 
 class Unreadable(Exception):
@@ -63,44 +81,142 @@ class DataKey:
 
 
 class Vault:
-    """The data keys of one service. Subjects are the ids of its streams."""
+    """The data keys of one service. Subjects are the ids of its streams.
 
-    def __init__(self, pool: Pool, master_key: bytes) -> None:
-        """Keep data keys through `pool`, wrapped by `master_key`, 32 bytes."""
-        self._pool = pool
+    The file of a forgotten subject stays, overwritten: a file that is missing altogether was lost, not forgotten.
+    """
+
+    def __init__(self, folder: Path, master_key: bytes) -> None:
+        """Keep data keys in `folder`, wrapped by `master_key`, 32 bytes. `check` comes first, and makes the folder."""
+        self._folder = folder
         self._master_key = master_key
 
     async def keep(self, key: DataKey) -> None:
-        """Write a new data key down; when this returns it is on disk, and events may hold what it sealed."""
-        await self._pool.execute(
-            "INSERT INTO data_keys (subject, wrapped) VALUES ($1, $2)",
-            key.subject,
-            _encrypt(self._master_key, key.key, key.subject.bytes),
-        )
+        """Write a new data key down; when this returns it is on disk, and events may hold what it sealed.
+
+        Raises FileExistsError when its subject has, or had, one already; KeysUnavailable.
+        """
+        await asyncio.to_thread(self._keep, key)
 
     async def key(self, subject: UUID) -> DataKey:
-        """Return a subject's data key. Raises Forgotten; Unreadable under another master key; LookupError."""
-        row = await self._pool.fetchrow("SELECT wrapped FROM data_keys WHERE subject = $1", subject)
-        if row is None:
-            raise LookupError(f"there is no data key for {subject}")
-        if row["wrapped"] is None:
-            raise Forgotten
-        return DataKey(subject, _decrypt(self._master_key, row["wrapped"], subject.bytes))
+        """Return a subject's data key.
+
+        Raises Forgotten; LookupError when it was lost; Unreadable when another master key wrapped it; KeysUnavailable.
+        """
+        return await asyncio.to_thread(self._read, subject)
+
+    async def keys(self, subjects: Collection[UUID]) -> dict[UUID, DataKey]:
+        """Return the data keys of many subjects; forgotten ones are absent. Raises as `key` does."""
+
+        def read() -> dict[UUID, DataKey]:
+            found = {}
+            for subject in subjects:
+                try:
+                    found[subject] = self._read(subject)
+                except Forgotten:
+                    continue
+            return found
+
+        return await asyncio.to_thread(read)
 
     async def forget(self, subject: UUID) -> bool:
-        """Destroy a subject's data key; return whether there was one. Its subject never gets another."""
-        forgotten = await self._pool.fetchval(
-            """UPDATE data_keys SET wrapped = NULL, forgotten_at = clock_timestamp()
-               WHERE subject = $1 AND wrapped IS NOT NULL RETURNING true""",
-            subject,
-        )
-        return forgotten is not None
+        """Destroy a subject's data key; return whether there was one. Its subject never gets another.
 
-    async def check(self) -> None:
-        """Raise Unreadable when the data keys kept here were wrapped by another master key."""
-        row = await self._pool.fetchrow("SELECT subject, wrapped FROM data_keys WHERE wrapped IS NOT NULL LIMIT 1")
-        if row is not None:
-            _decrypt(self._master_key, row["wrapped"], row["subject"].bytes)
+        When this returns, what lies on the disk in its place is zeros; so it is for a lost key, which could be found.
+        Raises KeysUnavailable.
+        """
+        return await asyncio.to_thread(self._destroy, subject)
+
+    async def check(self, *, used: bool) -> None:
+        """Raise Unreadable when this is the wrong folder, or its keys were wrapped by another master key.
+
+        `used` says that there are subjects already, so that an empty folder must be another one than theirs.
+        """
+        await asyncio.to_thread(self._check, used)
+
+    def _path(self, subject: UUID) -> Path:
+        return self._folder / f"{subject}.key"
+
+    def _keep(self, key: DataKey) -> None:
+        path = self._path(key.subject)
+        # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file.
+        part = path.with_suffix(".new")
+        with _reaching():
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(_encrypt(self._master_key, key.key, key.subject.bytes))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                path.hardlink_to(part)
+            finally:
+                part.unlink()
+            _sync(self._folder)
+
+    def _read(self, subject: UUID) -> DataKey:
+        path = self._path(subject)
+        if not path.exists():
+            raise LookupError(f"there is no data key for {subject} in {self._folder}")
+        with _reaching():
+            wrapped = path.read_bytes()
+        if wrapped == _DESTROYED:
+            raise Forgotten
+        return DataKey(subject, _decrypt(self._master_key, wrapped, subject.bytes))
+
+    def _destroy(self, subject: UUID) -> bool:
+        path = self._path(subject)
+        with _reaching():
+            # In place: a new file, or one made shorter first, would leave the old bytes somewhere on the disk.
+            with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                before = file.read()
+                if before == _DESTROYED:
+                    return False
+                file.seek(0)
+                file.write(_DESTROYED)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+            if not before:
+                _sync(self._folder)
+        return bool(before)
+
+    def _check(self, used: bool) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        subjects = [UUID(path.stem) for path in self._folder.glob("*.key")]
+        if used and not subjects:
+            raise Unreadable(f"{self._folder} holds no data key, though there are subjects: is it the right folder?")
+        unreadable: Unreadable | None = None
+        for subject in subjects:
+            try:
+                self._read(subject)
+            except Forgotten:
+                continue
+            except Unreadable as why:
+                unreadable = why  # one alone may be damaged
+            else:
+                return
+        if unreadable:
+            raise unreadable
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Tell a folder that is away, full or read-only from a mistake of ours; the log says which."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as away:
+        log.error("vault.unavailable", exc_info=away)
+        raise KeysUnavailable from away
+
+
+def _sync(folder: Path) -> None:
+    """Make sure that a file which was just made in `folder` is found there after a loss of power."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _encrypt(key: bytes, plain: bytes, bound_to: bytes) -> bytes:

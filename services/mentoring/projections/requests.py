@@ -4,9 +4,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Column, Date, MetaData, Select, Table, Text, Uuid, select
 
-from chassis.definitions.projection import Projection, Received, Row
+from chassis.definitions.projection import Handler, Projection, Received, Row, reads
 from contracts import mentoring
 
 table = Table(
@@ -53,12 +54,28 @@ def _requested(row: RequestRow | None, received: Received[mentoring.MentoringReq
     )
 
 
+def _now(state: str) -> Handler[RequestRow]:
+    """Return the handler that puts a request into a state."""
+
+    @reads()
+    def moved(row: RequestRow | None, received: Received[mentoring.AboutRequest]) -> RequestRow | None:
+        return row and msgspec.structs.replace(row, state=state)
+
+    return moved
+
+
 projection = Projection(
     name="requests",
-    version=1,
+    version=2,
     table=table,
     row=RequestRow,
-    handlers={mentoring.MentoringRequested: _requested},
+    handlers={
+        mentoring.MentoringRequested: _requested,
+        mentoring.MentoringAccepted: _now("accepted"),
+        mentoring.MentoringDeclined: _now("declined"),
+        mentoring.MentoringRedirected: _now("redirected"),
+        mentoring.MentoringCompleted: _now("completed"),
+    },
 )
 
 

@@ -3,11 +3,12 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import date
+from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
-from mentoring_service import Register, serving
+from mentoring_service import Keys, Register, Tell, serving
 from nats.aio.client import Client
 from servers import Nats
 
@@ -17,7 +18,7 @@ from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
 from chassis.storage.migrations import migrate
 from contracts import registry
-from contracts.envelope import Envelope, nats_subject
+from contracts.envelope import Envelope, PublicEvent, nats_subject
 from services.mentoring.service import service
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -32,14 +33,17 @@ async def mentoring_url(database_url: str) -> str:
 
 
 @pytest.fixture
-def settings(mentoring_url: str, nats: Nats) -> Settings:
+def settings(mentoring_url: str, nats: Nats, tmp_path: Path) -> Settings:
     """What the service is told."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
     return Settings(
         database_url=mentoring_url,
         nats_url=nats.url,
         nats_monitoring_url=nats.monitoring_url,
         today=TODAY,
         master_key=MASTER_KEY,
+        keys=folder,
     )
 
 
@@ -51,33 +55,54 @@ async def client(settings: Settings, public_stream: Client) -> AsyncIterator[htt
 
 
 @pytest.fixture
-def register(public_stream: Client) -> Register:
-    """Make the registry register a cooperative; returns its id and the position to wait for."""
+def keys(settings: Settings) -> Keys:
+    """The keys that were written down."""
+    folder = settings.keys
+    assert folder is not None
+    return lambda: sorted(folder.iterdir()) if folder.exists() else []
 
-    async def publish() -> tuple[UUID, str]:
+
+@pytest.fixture
+def tell(public_stream: Client) -> Tell:
+    """Have another service publish an event about a cooperative."""
+
+    async def publish(event: PublicEvent) -> str:
         log = JetStreamLog(public_stream)
-        last = await log.last("registry")
-        cooperative_id = clock.new_id()
-        event = registry.CooperativeRegistered(
-            cooperative_id=cooperative_id,
-            kecamatan_code="35.07.21",
-            name="KSP Contoh",
-            legal_entity_number="1",
-            legal_entity_date=None,
-        )
+        last = await log.last(event.service)
+        document = event.model_dump()
         envelope = Envelope(
             id=clock.new_id(),
-            service="registry",
-            type="CooperativeRegistered",
+            service=event.service,
+            type=event.type_name(),
             schema_version=1,
-            subject=cooperative_id,
+            subject=document["cooperative_id"],
             time=clock.now(),
             sequence=last.sequence + 1,
             stream_version=1,
             correlation_id="test",
         )
-        subject = nats_subject("registry", envelope.type, event.kecamatan_code)
-        await log.publish("registry", [PublicMessage(subject, envelope, event.model_dump_json().encode())], last)
-        return cooperative_id, f"registry:{envelope.sequence}"
+        subject = nats_subject(event.service, envelope.type, document["kecamatan_code"])
+        await log.publish(event.service, [PublicMessage(subject, envelope, event.model_dump_json().encode())], last)
+        return f"{event.service}:{envelope.sequence}"
 
     return publish
+
+
+@pytest.fixture
+def register(tell: Tell) -> Register:
+    """Make the registry register a cooperative; returns its id and the position to wait for."""
+
+    async def registered() -> tuple[UUID, str]:
+        cooperative_id = clock.new_id()
+        position = await tell(
+            registry.CooperativeRegistered(
+                cooperative_id=cooperative_id,
+                kecamatan_code="35.07.21",
+                name="KSP Contoh",
+                legal_entity_number="1",
+                legal_entity_date=None,
+            )
+        )
+        return cooperative_id, position
+
+    return registered

@@ -55,6 +55,7 @@ async def service(settings: Settings, public_stream: Client, tmp_path: Path) -> 
         "DINKOP_TODAY": "2024-11-14",
         "DINKOP_LOG_LEVEL": "debug",
         "DINKOP_MASTER_KEY": settings.master_key.get_secret_value(),
+        "DINKOP_KEYS": str(settings.keys),
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -112,8 +113,13 @@ async def test_names_and_words_are_in_no_file_of_the_database_or_the_stream_and_
         assert found_in(place, WORDS.values()) == set(), place
 
 
-async def test_without_a_master_key_the_service_says_what_is_missing(settings: Settings) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "DINKOP_MASTER_KEY"}
+@pytest.mark.parametrize("missing", ["DINKOP_MASTER_KEY", "DINKOP_KEYS"])
+async def test_without_what_personal_data_needs_the_service_says_what_is_missing(
+    settings: Settings, missing: str
+) -> None:
+    assert settings.master_key is not None
+    given = {"DINKOP_MASTER_KEY": settings.master_key.get_secret_value(), "DINKOP_KEYS": str(settings.keys)}
+    environment = {name: value for name, value in (os.environ | given).items() if name != missing}
     process = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "services.mentoring"],
@@ -124,7 +130,7 @@ async def test_without_a_master_key_the_service_says_what_is_missing(settings: S
         timeout=60,
     )
     assert process.returncode == 2
-    assert process.stderr.startswith("DINKOP_MASTER_KEY: needed")
+    assert process.stderr.startswith(f"{missing}: needed")
 
 
 async def data_directory(postgres: Postgres) -> Path:

@@ -1,42 +1,35 @@
 """Requests for mentoring through HTTP: taken down, looked up, refused."""
 
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 from eventually import eventually
-from mentoring_service import Register, serving
+from mentoring_service import REQUEST, Keys, Register, serving, taken_down
 from nats.aio.client import Client
 
 from chassis.definitions import clock
 from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
 from chassis.storage.database import Database
-from chassis.storage.vault import Unreadable, Vault
+from chassis.storage.vault import Unreadable
 
-REQUEST: dict[str, Any] = {
-    "cooperative_id": None,
-    "cooperative_name": "Koperasi Tani Contoh",
-    "location": {"kecamatan_code": "35.07.21", "village_code": "35.07.21.2003", "address": "Jl. Raya Wagir 12"},
-    "people": [
-        {"name": "Nama Pemohon", "role": "ketua", "phone": "0800-0000-0000"},
-        {"name": "Satu Lagi", "role": "-"},
-    ],
-    "complaint": "RAT belum terlaksana\nsejak tahun buku 2021.",
-    "category": "rat",
-    "channel": "letter",
-    "letter_number": "012/KOP/XI/2024",
-    "letter_date": "2024-10-31",
-    "received_on": "2024-11-04",
+NOTHING_YET: dict[str, Any] = {
+    "accepted_on": None,
+    "team": None,
+    "visit_on": None,
+    "declined_on": None,
+    "redirected_on": None,
+    "redirected_to": None,
+    "reason": None,
+    "activities": [],
+    "completed_on": None,
+    "outcome": None,
+    "notes": None,
+    "rats": [],
+    "suggested_outcome": None,
 }
-
-
-async def taken_down(client: httpx.AsyncClient, **different: Any) -> str:
-    """Take a request down and return its id."""
-    answer = await client.post("/v1/requests", json=REQUEST | different)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["request_id"])
 
 
 async def test_a_request_is_answered_with_its_id_version_and_position(client: httpx.AsyncClient) -> None:
@@ -51,7 +44,8 @@ async def test_a_request_reads_as_it_was_told_without_its_people(client: httpx.A
     request_id = await taken_down(client)
     answer = await client.get(f"/v1/requests/{request_id}")
     told = {name: value for name, value in REQUEST.items() if name != "people"}
-    assert answer.json() == told | {"request_id": request_id, "version": 1, "state": "requested"}
+    taken = {"request_id": request_id, "version": 1, "state": "requested", "forgotten": False}
+    assert answer.json() == told | taken | NOTHING_YET
     assert answer.headers["etag"] == '"1"'
     assert answer.headers["cache-control"] == "no-store"
 
@@ -87,7 +81,7 @@ async def test_the_history_tells_who_and_when_and_only_what_is_public(client: ht
 
 
 async def test_the_same_idempotency_key_gets_the_first_answer_and_makes_no_second_request(
-    client: httpx.AsyncClient, service_database: Database
+    client: httpx.AsyncClient, service_database: Database, keys: Keys
 ) -> None:
     first, again = [
         await client.post("/v1/requests", json=REQUEST, headers={"Idempotency-Key": "key-1"}) for _ in range(2)
@@ -95,7 +89,7 @@ async def test_the_same_idempotency_key_gets_the_first_answer_and_makes_no_secon
     assert (again.status_code, again.json()) == (first.status_code, first.json())
     assert again.headers["dinkop-position"] == first.headers["dinkop-position"]
     assert await service_database.pool.fetchval("SELECT count(*) FROM events") == 1
-    assert await service_database.pool.fetchval("SELECT count(*) FROM data_keys") == 1
+    assert len(keys()) == 1
     other = await client.post("/v1/requests", json=REQUEST | {"people": []}, headers={"Idempotency-Key": "key-1"})
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
@@ -111,11 +105,11 @@ async def test_a_cooperative_registered_just_now_can_be_named(client: httpx.Asyn
 
 
 async def test_a_cooperative_nobody_registered_is_404_and_leaves_nothing_behind(
-    client: httpx.AsyncClient, service_database: Database
+    client: httpx.AsyncClient, keys: Keys
 ) -> None:
     answer = await client.post("/v1/requests", json=REQUEST | {"cooperative_id": str(clock.new_id())})
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/no-such-cooperative")
-    assert await service_database.pool.fetchval("SELECT count(*) FROM data_keys") == 0
+    assert keys() == []
 
 
 async def test_a_request_nobody_made_is_404(client: httpx.AsyncClient) -> None:
@@ -151,14 +145,14 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_what_cannot_be_right_is_422_naming_the_field_and_leaves_nothing_behind(
-    client: httpx.AsyncClient, service_database: Database
+    client: httpx.AsyncClient, service_database: Database, keys: Keys
 ) -> None:
     for different, field in IMPOSSIBLE:
         answer = await client.post("/v1/requests", json=REQUEST | different)
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), different
         assert [error["field"] for error in answer.json()["errors"]] == [field], different
     assert await service_database.pool.fetchval("SELECT count(*) FROM events") == 0
-    assert await service_database.pool.fetchval("SELECT count(*) FROM data_keys") == 0
+    assert keys() == []
 
 
 async def test_requests_are_listed_page_by_page_and_by_what_they_are(
@@ -230,28 +224,26 @@ async def test_the_world_learns_of_a_request_once_under_its_number(
     assert message.headers["ce-subject"] == request_id
 
 
-async def test_a_forgotten_request_is_410_and_its_place_in_the_list_stays(
-    client: httpx.AsyncClient, service_database: Database
-) -> None:
-    request_id = await taken_down(client)
-    vault = Vault(service_database.pool, bytes(range(32)))
-    assert await vault.forget(UUID(request_id))
-    assert not await vault.forget(UUID(request_id))
-    for part in ("", "/people"):
-        answer = await client.get(f"/v1/requests/{request_id}{part}")
-        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/forgotten")
-    page = (await client.get("/v1/requests", params={"at_least": "mentoring:1"})).json()
-    assert [item["request_id"] for item in page["items"]] == [request_id]
-    assert (await client.get(f"/v1/requests/{request_id}/history")).status_code == 200
-
-
 async def test_no_event_is_made_when_its_key_cannot_be_written_down(
-    client: httpx.AsyncClient, service_database: Database
+    client: httpx.AsyncClient, service_database: Database, settings: Settings
 ) -> None:
-    await service_database.pool.execute("ALTER TABLE data_keys ADD CHECK (false)")
+    assert settings.keys is not None
+    settings.keys.rmdir()
+    settings.keys.touch()
     answer = await client.post("/v1/requests", json=REQUEST)
-    assert answer.status_code == 500
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert "keys of personal data" in answer.json()["detail"]
     assert await service_database.pool.fetchval("SELECT count(*) FROM events") == 0
+
+
+async def test_a_service_that_finds_none_of_its_keys_refuses_to_start(
+    client: httpx.AsyncClient, settings: Settings, tmp_path: Path
+) -> None:
+    await taken_down(client)
+    other = Settings(**{**settings.model_dump(), "keys": tmp_path / "elsewhere"})
+    with pytest.raises(Unreadable, match="is it the right folder"):
+        async with serving(other):
+            pass
 
 
 async def test_a_service_with_another_master_key_refuses_to_start(

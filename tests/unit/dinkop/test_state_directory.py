@@ -39,7 +39,7 @@ def test_the_home_given_comes_before_the_variable_and_that_before_the_users_data
 def test_a_held_home_is_private_and_refused_to_anybody_else_naming_the_holder(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     with home.held():
-        for folder in (home.directory, home.postgres, home.nats, home.logs):
+        for folder in (home.directory, home.postgres, home.nats, home.keys, home.logs):
             assert folder.stat().st_mode & 0o777 == 0o700
         with pytest.raises(CannotStart, match=rf"\(process {os.getpid()}\).*`kill {os.getpid()}`"), home.held():
             pass

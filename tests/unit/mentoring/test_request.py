@@ -7,7 +7,6 @@ import pytest
 
 from chassis.definitions.sealed import Sealed
 from chassis.testing.decider_spec import DeciderSpec
-from contracts import mentoring as public
 from services.mentoring.domain.request import (
     AlreadyRequested,
     LetterAfterReceipt,
@@ -18,9 +17,7 @@ from services.mentoring.domain.request import (
     VillageElsewhere,
     decider,
 )
-from services.mentoring.publications import publish
 
-REQUEST = UUID("01930000-0000-7000-8000-000000000001")
 COOPERATIVE = UUID("01930000-0000-7000-8000-000000000002")
 TODAY = date(2024, 11, 14)
 
@@ -79,23 +76,3 @@ def test_a_village_of_another_kecamatan_is_refused(village_code: str) -> None:
 def test_a_request_stands_as_requested_once_it_was_taken_down() -> None:
     assert decider.fold([]) == Request(None, None)
     assert decider.fold([ASKED]) == Request(ASKED, "requested")
-
-
-def test_the_public_event_has_the_ids_codes_kinds_and_dates() -> None:
-    assert publish(REQUEST, ASKED) == public.MentoringRequested(
-        request_id=REQUEST,
-        cooperative_id=COOPERATIVE,
-        kecamatan_code="35.07.21",
-        village_code="35.07.21.2003",
-        category="rat",
-        channel="letter",
-        letter_date=date(2024, 10, 31),
-        received_on=date(2024, 11, 4),
-    )
-
-
-def test_nothing_sealed_becomes_public() -> None:
-    sealed = [name for name, field in MentoringRequested.model_fields.items() if "Sealed" in str(field.annotation)]
-    assert sealed == ["cooperative_name", "address", "people", "complaint", "letter_number"]
-    assert not set(sealed) & set(public.MentoringRequested.model_fields)
-    assert "sealed" not in publish(REQUEST, ASKED).model_dump_json()

@@ -1,5 +1,6 @@
-"""Mentoring's HTTP interface: take a request down, look it up. Personal data is sealed and opened here."""
+"""Requests through HTTP: taken down, looked up, listed."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,35 +8,37 @@ from uuid import UUID
 import msgspec
 from fastapi import Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from chassis.definitions import clock
-from chassis.definitions.values import Date, KecamatanCode, ShortText, Text, VillageCode
-from chassis.engine.handling import Loaded
+from chassis.definitions.values import LATEST, Date, KecamatanCode, ShortText, Text, VillageCode
 from chassis.engine.ports import StoredEvent, Stream
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from chassis.storage.vault import DataKey
 from contracts import regions, roles
+from services.mentoring.api.loading import Existing, caught_up, existing, words_of
+from services.mentoring.api.words import NO_STORE, Person, Words, seal_people
 from services.mentoring.domain import request
 from services.mentoring.domain.request import (
+    ActivityKind,
     Category,
     Channel,
-    MentoringRequested,
+    MentoringAccepted,
+    MentoringDeclined,
+    MentoringRedirected,
     NoSuchCooperative,
     NoSuchRequest,
-    Request,
+    Outcome,
     RequestMentoring,
     State,
 )
-from services.mentoring.projections import cooperatives, requests
+from services.mentoring.projections import cooperatives, meetings, requests
+from services.mentoring.projections.meetings import MeetingRow
 from services.mentoring.publications import publish
 
 routes = Routes()
-
-NO_STORE = {"Cache-Control": "no-store"}
-"""Personal data stays out of caches on the way."""
 
 
 def _known_kecamatan(code: str) -> str:
@@ -65,17 +68,6 @@ class Location(Body):
         None, examples=["35.07.21.2003"]
     )
     address: Text = Field(examples=["Jl. Raya Wagir 12"])
-
-
-class Person(BaseModel):
-    """Somebody who is involved."""
-
-    # A person that does not open again must not stand in a log with the reason.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    name: ShortText = Field(examples=["Nama Pemohon"])
-    role: ShortText = Field(examples=["ketua"])
-    phone: ShortText | None = Field(None, examples=["0800-0000-0000"])
 
 
 class NewRequest(Body):
@@ -108,24 +100,54 @@ class Place(Body):
 
     kecamatan_code: str
     village_code: str | None
-    address: str
+    address: str | None
+
+
+class Activity(Body):
+    """What the team did."""
+
+    kind: ActivityKind
+    held_on: date
+    participants: int
+    notes: str | None
+
+
+class Rat(Body):
+    """An annual members' meeting that the cooperative held while its request was open."""
+
+    book_year: int
+    held_on: date
 
 
 class RequestItem(Body):
-    """One request, with its words and without its people."""
+    """One request, with its words and without its people. What was forgotten is null."""
 
     request_id: UUID
     version: int
     state: State
+    forgotten: bool = Field(description="its people and all words were erased for good")
     cooperative_id: UUID | None
-    cooperative_name: str
+    cooperative_name: str | None
     location: Place
-    complaint: str
+    complaint: str | None
     category: Category
     channel: Channel
     letter_number: str | None
     letter_date: date | None
     received_on: date
+    accepted_on: date | None
+    team: list[str] | None
+    visit_on: date | None
+    declined_on: date | None
+    redirected_on: date | None
+    redirected_to: str | None
+    reason: str | None = Field(description="why it was declined or redirected")
+    activities: list[Activity] = Field(description="as they were written down")
+    completed_on: date | None
+    outcome: Outcome | None
+    notes: str | None = Field(description="on how it ended")
+    rats: list[Rat] = Field(description="held while the request was open, as the rat service tells; oldest first")
+    suggested_outcome: Outcome | None = Field(description="what it could be completed with, from what is known")
 
 
 class RequestLine(Body):
@@ -149,13 +171,6 @@ class RequestList(Body):
     next_cursor: str | None
 
 
-class PeopleList(Body):
-    """Everybody involved in a request."""
-
-    items: list[Person]
-    next_cursor: str | None
-
-
 # ---------------------------------------------------------------- routes
 
 
@@ -174,33 +189,29 @@ async def take_down(body: NewRequest, call: CallOf, at_least: AtLeast) -> JSONRe
     return await call.execute(request.decider, key.subject, command, answer={"request_id": str(key.subject)})
 
 
-async def _must_exist(cooperative_id: UUID, call: Call, at_least: AtLeast) -> None:
+async def _must_exist(cooperative_id: UUID, call: Call, at_least: Mapping[str, int]) -> None:
     async with call.view(cooperatives.projection, at_least) as view:
         if not await view.fetch(cooperatives.one(cooperative_id)):
             raise NoSuchCooperative
 
 
 @routes.get("/v1/requests/{request_id}", callers=roles.MENTORING, response_model=RequestItem, summary="One request")
-async def get(request_id: UUID, call: CallOf, response: Response) -> RequestItem:
+async def get(request_id: UUID, call: CallOf, at_least: AtLeast, response: Response) -> RequestItem:
     """Return one request as it stands now; who is involved is asked for by itself."""
-    loaded, asked = await _load(request_id, call)
-    key = await call.vault.key(request_id)
-    response.headers.update({"ETag": f'"{loaded.version}"', **NO_STORE})
-    return _item(request_id, loaded, asked, key)
+    await caught_up(call, at_least)
+    found = await existing(request_id, call)
+    words = await words_of(request_id, call)
+    response.headers.update({"ETag": f'"{found.version}"', **NO_STORE})
+    return _item(found, words, await _meetings(found, call))
 
 
-@routes.get(
-    "/v1/requests/{request_id}/people",
-    callers=roles.MENTORING,
-    response_model=PeopleList,
-    summary="Who is involved: personal data",
-)
-async def get_people(request_id: UUID, call: CallOf, response: Response) -> PeopleList:
-    """Return the people of a request."""
-    _, asked = await _load(request_id, call)
-    key = await call.vault.key(request_id)
-    response.headers.update(NO_STORE)
-    return PeopleList(items=_people.validate_json(key.open("people", asked.people)), next_cursor=None)
+async def _meetings(found: Existing, call: Call) -> list[MeetingRow]:
+    """Return the annual meetings that the request's cooperative held while the request was open."""
+    if found.asked.cooperative_id is None:
+        return []
+    query = meetings.held_between(found.asked.cooperative_id, found.asked.received_on, found.state.closed_on or LATEST)
+    async with call.view(meetings.projection) as view:
+        return await view.rows(meetings.projection, query)
 
 
 @routes.get(
@@ -249,8 +260,6 @@ async def find(
 
 # ---------------------------------------------------------------- sealing and opening
 
-_people = TypeAdapter(list[Person])
-
 
 def _sealed(body: NewRequest, key: DataKey, today: date) -> RequestMentoring:
     """Return the command; from here on nothing in it can be read without the key."""
@@ -260,7 +269,7 @@ def _sealed(body: NewRequest, key: DataKey, today: date) -> RequestMentoring:
         kecamatan_code=body.location.kecamatan_code,
         village_code=body.location.village_code,
         address=key.seal("address", body.location.address.encode()),
-        people=key.seal("people", _people.dump_json(body.people)),
+        people=seal_people(key, body.people),
         complaint=key.seal("complaint", body.complaint.encode()),
         category=body.category,
         channel=body.channel,
@@ -271,30 +280,51 @@ def _sealed(body: NewRequest, key: DataKey, today: date) -> RequestMentoring:
     )
 
 
-def _item(request_id: UUID, loaded: Loaded[Request], asked: MentoringRequested, key: DataKey) -> RequestItem:
-    assert loaded.state.state is not None
+def _item(found: Existing, words: Words, held: list[MeetingRow]) -> RequestItem:
+    asked, state = found.asked, found.state
+    assert state.state is not None
+    accepted = state.decision if isinstance(state.decision, MentoringAccepted) else None
+    declined = state.decision if isinstance(state.decision, MentoringDeclined) else None
+    redirected = state.decision if isinstance(state.decision, MentoringRedirected) else None
+    turned_away = declined or redirected
+    ended = state.completed
     return RequestItem(
-        request_id=request_id,
-        version=loaded.version,
-        state=loaded.state.state,
+        request_id=found.id,
+        version=found.version,
+        state=state.state,
+        forgotten=words.forgotten,
         cooperative_id=asked.cooperative_id,
-        cooperative_name=key.open("cooperative_name", asked.cooperative_name).decode(),
+        cooperative_name=words.open("cooperative_name", asked.cooperative_name),
         location=Place(
             kecamatan_code=asked.kecamatan_code,
             village_code=asked.village_code,
-            address=key.open("address", asked.address).decode(),
+            address=words.open("address", asked.address),
         ),
-        complaint=key.open("complaint", asked.complaint).decode(),
+        complaint=words.open("complaint", asked.complaint),
         category=asked.category,
         channel=asked.channel,
-        letter_number=key.open("letter_number", asked.letter_number).decode() if asked.letter_number else None,
+        letter_number=words.open("letter_number", asked.letter_number),
         letter_date=asked.letter_date,
         received_on=asked.received_on,
+        accepted_on=accepted.accepted_on if accepted else None,
+        team=words.open_names("team", accepted.team) if accepted else None,
+        visit_on=accepted.visit_on if accepted else None,
+        declined_on=declined.declined_on if declined else None,
+        redirected_on=redirected.redirected_on if redirected else None,
+        redirected_to=words.open("redirected_to", redirected.to) if redirected else None,
+        reason=words.open("reason", turned_away.reason) if turned_away else None,
+        activities=[
+            Activity(
+                kind=each.kind,
+                held_on=each.held_on,
+                participants=each.participants,
+                notes=words.open("activity_notes", each.notes),
+            )
+            for each in state.activities
+        ],
+        completed_on=ended.completed_on if ended else None,
+        outcome=ended.outcome if ended else None,
+        notes=words.open("completion_notes", ended.notes) if ended else None,
+        rats=[Rat(book_year=row.book_year, held_on=row.held_on) for row in held],
+        suggested_outcome="rat_held" if held and state.state == "accepted" else None,
     )
-
-
-async def _load(request_id: UUID, call: Call) -> tuple[Loaded[Request], MentoringRequested]:
-    loaded = await call.handler(request.decider).load(request_id)
-    if loaded.state.asked is None:
-        raise NoSuchRequest
-    return loaded, loaded.state.asked
