@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from chassis.definitions.decider import Decider
 from chassis.definitions.projection import Projection
 from chassis.definitions.reaction import Reaction
 from chassis.engine.codec import Codec
-from chassis.engine.ports import PublicMessage, StoredEvent
+from chassis.engine.ports import Feed, PublicMessage, StoredEvent
 from chassis.engine.projector import Projector
 from chassis.engine.reactions import Reactor
 from chassis.engine.relay import Relay
@@ -32,6 +33,7 @@ from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.subscriptions import subscribe, watch
 from chassis.settings import Settings
 from chassis.storage import database
+from chassis.storage.archive import Archive
 from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.inbox import PostgresInbox
 from chassis.storage.leadership import leadership
@@ -44,13 +46,18 @@ log = structlog.get_logger()
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
+type Watcher = Callable[[Runtime, Feed], Awaitable[None]]
+"""Work of a service's own that follows the public log, until cancelled."""
+
 
 @dataclass(frozen=True)
 class Service:
     """The manifest of a service: everything it can do, on one screen.
 
     `publish` turns a stored event into its public one, purely; `migrations` are the service's own schema
-    versions, if it has any. A service with `personal_data` has a vault, and needs a master key to serve.
+    versions, if it has any. A service with `personal_data` has a vault, and needs a master key
+    and a folder of keys to serve. `watchers` run by name while this process leads; one that fails is started
+    again, so it must be safe to kill.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Service:
     projections: Sequence[Projection[Any]]
     routes: Sequence[Routes]
     reactions: Sequence[Reaction] = ()
+    watchers: Mapping[str, Watcher] = field(default_factory=dict)
     migrations: Path | None = None
     personal_data: bool = False
 
@@ -139,6 +147,8 @@ class Background:
             parts[f"projection {name}"] = projector.run
         if self.service.reactions:
             parts["reactions"] = lambda: self._react(store)
+        for name, watcher in self.service.watchers.items():
+            parts[name] = partial(watcher, self.runtime, JetStreamFeed(nats))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_until(lost))
             for name, part in parts.items():
@@ -225,6 +235,7 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 operations=lambda: status(service, background, store),
                 secret=_secret(settings),
                 vault=await _vault(service, settings, store),
+                archive=Archive(store.pool),
             )
             background = Background(service, settings, runtime)
             task = asyncio.create_task(background.run(store))
@@ -240,10 +251,10 @@ def build(service: Service, settings: Settings) -> FastAPI:
 async def _vault(service: Service, settings: Settings, store: database.Database) -> Vault | None:
     if not service.personal_data:
         return None
-    if settings.master_key_bytes is None:
-        raise ValueError(f"{service.name} keeps personal data: set the master key")
-    vault = Vault(store.pool, settings.master_key_bytes)
-    await vault.check()
+    if settings.master_key_bytes is None or settings.keys is None:
+        raise ValueError(f"{service.name} keeps personal data: set the master key and the folder of keys")
+    vault = Vault(settings.keys, settings.master_key_bytes)
+    await vault.check(used=await PostgresEventStore(store.pool).head() > 0)
     return vault
 
 

@@ -8,7 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from contracts.envelope import Envelope, PublicEvent, nats_subject
-from contracts.mentoring import MentoringRequested
+from contracts.mentoring import (
+    MentoringAccepted,
+    MentoringActivityHeld,
+    MentoringCompleted,
+    MentoringDeclined,
+    MentoringPeopleForgotten,
+    MentoringRedirected,
+    MentoringRequested,
+)
 from contracts.rat import (
     RATAnnulled,
     RATAttested,
@@ -28,7 +36,13 @@ from contracts.registry import (
     RemovalProposed,
     RemovalRejected,
 )
-from contracts.reporting import HealthStatusChanged
+from contracts.reporting import (
+    CamatFollowUpRecorded,
+    CamatReportAcknowledged,
+    CamatReportIssued,
+    CamatReportNumbers,
+    HealthStatusChanged,
+)
 
 WEAVERS = UUID("018fd5a0-6c00-7a10-8000-000000000001")
 """A small cooperative in Wagir that starts to hold its meetings again."""
@@ -37,6 +51,9 @@ TRADERS = UUID("018fd5a0-6c00-7a10-8000-000000000002")
 FARMERS = UUID("018fd5a0-6c00-7a10-8000-000000000003")
 """One in Dampit whose removal the Ministry refuses."""
 REQUEST = UUID("018fd5a0-6c00-7a10-8000-000000000009")
+DECLINED = UUID("018fd5a0-6c00-7a10-8000-00000000000a")
+REDIRECTED = UUID("018fd5a0-6c00-7a10-8000-00000000000b")
+REPORT = UUID("018fd5a0-6c00-5a10-8000-00000000000c")
 
 WAGIR, BULULAWANG, DAMPIT, PAKISAJI = "35.07.21", "35.07.14", "35.07.05", "35.07.19"
 
@@ -249,6 +266,95 @@ _HISTORY: tuple[tuple[str, PublicEvent], ...] = (
             policy="rat-3y-2024",
         ),
     ),
+    (
+        "2024-11-06T01:20:11.050000",
+        MentoringAccepted(
+            request_id=REQUEST,
+            cooperative_id=WEAVERS,
+            kecamatan_code=PAKISAJI,
+            accepted_on=date(2024, 11, 6),
+            visit_on=date(2024, 11, 12),
+        ),
+    ),
+    (
+        "2024-11-06T01:31:40.700100",
+        MentoringDeclined(
+            request_id=DECLINED, cooperative_id=TRADERS, kecamatan_code=BULULAWANG, declined_on=date(2024, 11, 6)
+        ),
+    ),
+    (
+        "2024-11-06T01:36:02.111000",
+        MentoringRedirected(
+            request_id=REDIRECTED, cooperative_id=None, kecamatan_code=DAMPIT, redirected_on=date(2024, 11, 6)
+        ),
+    ),
+    (
+        "2024-11-12T08:12:30.000900",
+        MentoringActivityHeld(
+            request_id=REQUEST,
+            cooperative_id=WEAVERS,
+            kecamatan_code=PAKISAJI,
+            kind="visit",
+            held_on=date(2024, 11, 12),
+        ),
+    ),
+    (
+        "2025-02-24T04:00:00.303030",
+        MentoringCompleted(
+            request_id=REQUEST,
+            cooperative_id=WEAVERS,
+            kecamatan_code=PAKISAJI,
+            outcome="rat_held",
+            completed_on=date(2025, 2, 24),
+        ),
+    ),
+    (
+        "2027-01-04T02:45:09.640000",
+        MentoringPeopleForgotten(
+            request_id=REQUEST, cooperative_id=WEAVERS, kecamatan_code=PAKISAJI, forgotten_on=date(2027, 1, 4)
+        ),
+    ),
+    (
+        "2025-04-07T02:11:32.480000",
+        CamatReportIssued(
+            report_id=REPORT,
+            kecamatan_code=PAKISAJI,
+            period="2025-Q1",
+            issued_on=date(2025, 4, 7),
+            as_of=date(2025, 3, 31),
+            known_at=datetime(2025, 4, 7, 2, 11, 31, 200000, tzinfo=UTC),
+            positions={"mentoring": 7, "rat": 8, "registry": 8},
+            policy="rat-3y-2024",
+            numbers=CamatReportNumbers(
+                registered=41,
+                not_yet_due=1,
+                obliged=40,
+                healthy=29,
+                on_track=2,
+                inconsistent=5,
+                lapsed=4,
+                held_latest=33,
+                not_found=1,
+                removal_proposed=0,
+                mentoring_open=2,
+            ),
+            sha256="8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4",
+        ),
+    ),
+    (
+        "2025-04-09T03:05:00.010000",
+        CamatReportAcknowledged(report_id=REPORT, kecamatan_code=PAKISAJI, acknowledged_on=date(2025, 4, 9)),
+    ),
+    (
+        "2025-04-24T07:40:18.006000",
+        CamatFollowUpRecorded(
+            report_id=REPORT,
+            kecamatan_code=PAKISAJI,
+            cooperative_id=WEAVERS,
+            action="Kunjungan bersama kepala desa",
+            done_on=date(2025, 4, 22),
+        ),
+    ),
 )
 
 
@@ -257,7 +363,9 @@ def _in_envelopes() -> Iterator[Example]:
     sequences: Counter[str] = Counter()
     versions: Counter[tuple[str, UUID]] = Counter()
     for number, (recorded, event) in enumerate(_HISTORY, start=1):
-        subject: UUID = getattr(event, "request_id", None) or getattr(event, "cooperative_id")  # noqa: B009
+        subject = next(
+            getattr(event, name) for name in ("report_id", "request_id", "cooperative_id") if hasattr(event, name)
+        )
         sequences[event.service] += 1
         versions[event.service, subject] += 1
         yield Example(

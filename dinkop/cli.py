@@ -102,7 +102,8 @@ def up(home: HomeOption = None, port_base: PortBase = None) -> None:
 def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
     """Start the system and, on an empty home, fill it with the demonstration regency."""
     from dinkop.demonstration.filling import fill_once
-    from dinkop.demonstration.regency import TODAY, WAGIR_NIK
+    from dinkop.demonstration.regency import TODAY
+    from dinkop.demonstration.tour import sights
 
     environment = {"DINKOP_TODAY": TODAY.isoformat(), **os.environ}
     chosen = Home.choose(home)
@@ -113,14 +114,8 @@ def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
         await _announce(running)
         today = environment["DINKOP_TODAY"]
         out.print(f"Today is pinned to {today} (DINKOP_TODAY). Try:", highlight=False)
-        reporting, registry = running.services["reporting"], running.services["registry"]
-        for path in (
-            f"{reporting}/v1/kecamatan",
-            f"{reporting}/v1/kecamatan/35.07.21",
-            f"{reporting}/v1/health?kecamatan_code=35.07.21",
-            f"{registry}/v1/cooperatives?q={WAGIR_NIK}",
-        ):
-            out.print(f"  curl '{path}'", highlight=False, soft_wrap=True)
+        for what, command in await sights(running.services):
+            out.print(f"  {what}:\n    {command}", highlight=False, soft_wrap=True)
 
     _run(home, port_base, environment, fill)
 

@@ -35,8 +35,21 @@ PUBLIC_TYPES = {
         "RATPlanned",
         "WarningIssued",
     },
-    "mentoring": {"MentoringRequested"},
-    "reporting": {"HealthStatusChanged"},
+    "mentoring": {
+        "MentoringRequested",
+        "MentoringAccepted",
+        "MentoringDeclined",
+        "MentoringRedirected",
+        "MentoringActivityHeld",
+        "MentoringCompleted",
+        "MentoringPeopleForgotten",
+    },
+    "reporting": {
+        "HealthStatusChanged",
+        "CamatReportIssued",
+        "CamatReportAcknowledged",
+        "CamatFollowUpRecorded",
+    },
 }
 
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event.service}.{event.type_name()}")

@@ -11,9 +11,13 @@ from running import SERVICES, Install, Installation
 PROJECTIONS = {
     "registry.cooperatives",
     "rat.cooperatives",
+    "rat.plans",
+    "mentoring.calendar",
     "mentoring.cooperatives",
+    "mentoring.meetings",
     "mentoring.requests",
     "reporting.health_status",
+    "reporting.timeline",
 }
 
 

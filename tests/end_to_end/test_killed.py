@@ -174,7 +174,12 @@ def test_a_lost_stream_is_published_anew_from_the_stores_under_the_same_numbers(
     dense(anew)
     told = {event["id"]: event for event in anew}
     assert [told[event["id"]] for event in before] == before
-    assert len(anew) == len(before) + 1
+    # Reporting announces when it finds the time; how many of those came in between is not the question here.
+    assert len(of_the_others(anew)) == len(of_the_others(before)) + 1
+
+
+def of_the_others(events: list[Any]) -> list[Any]:
+    return [event for event in events if event["source"] != "/dinkop/reporting"]
 
 
 def another(system: Installation, part: str, before: int) -> Callable[[], bool]:

@@ -1,5 +1,5 @@
 """Reporting's HTTP interface."""
 
-from services.reporting.api import health
+from services.reporting.api import camat_reports, health, policies, timeline
 
-ROUTES = [health.routes]
+ROUTES = [health.routes, timeline.routes, policies.routes, camat_reports.routes]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -13,20 +13,20 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
 from chassis.definitions import clock
 from chassis.definitions.decider import Missing
+from chassis.definitions.projection import Projection
 from chassis.definitions.values import EARLIEST, LATEST, Date
 from chassis.http.calls import AtLeast, CallOf, in_loop
 from chassis.storage.read_models import View
 from contracts.envelope import timestamp
-from services.reporting.domain.health import HealthRule, Verdict
+from services.reporting.domain.facts import Facts
+from services.reporting.domain.health import EVERYTHING, HealthRule, Verdict
 from services.reporting.domain.mentoring import open_in
-from services.reporting.domain.policy import policy_at
+from services.reporting.domain.policy import Policy, policy_at
 from services.reporting.projections import health_status
 from services.reporting.projections.health_status import facts_of, projection
+from services.reporting.tables.policies import policies
 
 _BATCH = 500
-_EVERYTHING = 2**62
-"""Later than any recorded time, in microseconds since 1970: whatever the read model holds is known."""
-
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -70,18 +70,23 @@ class Reading:
     rule: HealthRule
     stamp: Stamp
 
-    async def verdicts(self, kecamatan_code: str | None = None, after: UUID | None = None) -> AsyncIterator[Verdict]:
-        """Yield the verdicts of the cooperatives that count, by id; with a code, of those that sit there."""
+    async def facts(self, kecamatan_code: str | None = None, after: UUID | None = None) -> AsyncIterator[Facts]:
+        """Yield the facts of all cooperatives, by id; with a code, of those that ever sat there."""
         while True:
             query = health_status.cooperatives(kecamatan_code, after).limit(_BATCH)
             rows = await self.view.rows(projection, query)
             for row in rows:
-                verdict = self.rule.judge(facts_of(row))
-                if verdict and kecamatan_code in (None, verdict.kecamatan_code):
-                    yield verdict
+                yield facts_of(row)
             if len(rows) < _BATCH:
                 return
             after = rows[-1].subject_id
+
+    async def verdicts(self, kecamatan_code: str | None = None, after: UUID | None = None) -> AsyncIterator[Verdict]:
+        """Yield the verdicts of the cooperatives that count, by id; with a code, of those that sit there."""
+        async for facts in self.facts(kecamatan_code, after):
+            verdict = self.rule.judge(facts)
+            if verdict and kecamatan_code in (None, verdict.kecamatan_code):
+                yield verdict
 
     async def verdict(self, cooperative_id: UUID) -> Verdict:
         """Return one verdict. Raises NoSuchCooperative when it doesn't count."""
@@ -94,6 +99,11 @@ class Reading:
         """Return which of these cooperatives have an open request."""
         rows = await self.view.rows(projection, health_status.requests_about(cooperative_ids))
         return frozenset(row.cooperative_id for row in rows if row.cooperative_id and self._open_in(row))
+
+    async def requests(self, kecamatan_code: str | None = None) -> list[Facts]:
+        """Return the facts of all requests; with a code, of those whose own location is there."""
+        rows = await self.view.rows(projection, health_status.requests(kecamatan_code))
+        return [facts_of(row) for row in rows]
 
     async def open_requests(self, kecamatan_code: str | None = None) -> list[str]:
         """Return the kecamatan code of every open request; with a code, of those there."""
@@ -123,24 +133,30 @@ class Moment:
     ) -> None:
         """Read the question's time."""
         self._call = call
-        self._at_least = at_least
-        self._as_of = as_of or call.today
-        self._known_at = known_at
+        self.at_least = at_least
+        self.given = "as_of" if as_of else "known_at" if known_at else None
+        self.as_of = as_of or call.today
+        self.known_at = known_at
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reading]:
-        """Open one snapshot to answer from. Raises NotCaughtUp."""
-        policy = policy_at(self._as_of)
-        async with self._call.view(projection, self._at_least) as view:
+        """Open one snapshot of the facts to answer from. Raises NotCaughtUp, NoPolicy."""
+        async with self.open(projection) as (view, stamp, policy):
+            # Without a time everything read is known, even what another machine's clock dates a little ahead.
+            yield Reading(view, HealthRule(self.as_of, self.known_at or EVERYTHING, policy), stamp)
+
+    @asynccontextmanager
+    async def open(self, read_model: Projection[Any]) -> AsyncIterator[tuple[View, Stamp, Policy]]:
+        """Open one snapshot of a read model, with its stamp and the day's policy. Raises NotCaughtUp, NoPolicy."""
+        policy = policy_at(self.as_of, await policies(self._call.runtime.read_models, projection))
+        async with self._call.view(read_model, self.at_least) as view:
             stamp = Stamp(
-                as_of=self._as_of,
-                known_at=self._known_at or clock.now(),
+                as_of=self.as_of,
+                known_at=self.known_at or clock.now(),
                 positions=dict(view.positions),
                 policy=policy.name,
             )
-            # Without a time everything read is known, even what another machine's clock dates a little ahead.
-            rule = HealthRule(self._as_of, self._known_at or _EVERYTHING, policy)
-            yield Reading(view, rule, stamp)
+            yield view, stamp, policy
 
 
 MomentOf = Annotated[Moment, Depends(in_loop(Moment))]

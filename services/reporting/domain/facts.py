@@ -8,6 +8,7 @@ Old rows are read back by later code: add fields at the end only, with a default
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -171,9 +172,12 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
-_registry = msgspec.json.Decoder(list[RegistryFact])
-_rat = msgspec.json.Decoder(list[RATFact])
-_mentoring = msgspec.json.Decoder(list[MentoringFact])
+# Most of what is asked for was asked for before, at another date: decoding it again would be most of an answer's work,
+# and its thousands of new objects a feast for the garbage collector. Bounds the memory to about 30 MB.
+_remembered = lru_cache(maxsize=4_096)
+_registry = _remembered(msgspec.json.Decoder(list[RegistryFact]).decode)
+_rat = _remembered(msgspec.json.Decoder(list[RATFact]).decode)
+_mentoring = _remembered(msgspec.json.Decoder(list[MentoringFact]).decode)
 
 EMPTY = "[]"
 
@@ -185,5 +189,8 @@ def appended(facts: str, fact: Fact) -> str:
 
 
 def decoded(subject: UUID, registry: str = EMPTY, rat: str = EMPTY, mentoring: str = EMPTY) -> Facts:
-    """Return the facts behind three JSON lists. Raises msgspec.ValidationError, naming what is wrong where."""
-    return Facts(subject, _registry.decode(registry), _rat.decode(rat), _mentoring.decode(mentoring))
+    """Return the facts behind three JSON lists. Raises msgspec.ValidationError, naming what is wrong where.
+
+    The same text gives the same list, so nobody may change it.
+    """
+    return Facts(subject, _registry(registry), _rat(rat), _mentoring(mentoring))

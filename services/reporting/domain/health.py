@@ -34,6 +34,9 @@ type Status = Literal["healthy", "on_track", "inconsistent", "lapsed", "not_yet_
 type Existence = Literal["registered", "found", "moved", "dormant", "not_found", "removal_proposed"]
 type State = Literal["on_time", "late", "attested", "missed", "pending"]
 
+EVERYTHING = 2**62
+"""A `known_at` later than any recorded time: whatever has been read is known."""
+
 
 class BookYear(msgspec.Struct, frozen=True, gc=False):
     """How one book year stands. `held_on` and `source` are those of the meeting or attestation that counts."""
@@ -105,6 +108,7 @@ class _Record(msgspec.Struct, frozen=True, gc=False):
     kecamatan_code: str | None
     village_code: str | None
     existence: str
+    counts: bool
 
 
 class HealthRule:
@@ -135,7 +139,7 @@ class HealthRule:
         """Return the verdict; None when the cooperative doesn't count: not yet, no longer, or not known of."""
         events: list[UUID] = []
         record = self._record(facts, events)
-        if record is None:
+        if record is None or not record.counts:
             return None
         held = self._held(facts, record.tier, events)
         current, born = self._current, record.legal_entity_date
@@ -174,8 +178,13 @@ class HealthRule:
             tuple(events),
         )
 
+    def seat(self, facts: Facts) -> str | None:
+        """Return the kecamatan code of a cooperative, also of one that doesn't count, None when it isn't known."""
+        record = self._record(facts, [])
+        return record.kecamatan_code if record else None
+
     def _record(self, facts: Facts, events: list[UUID]) -> _Record | None:
-        """Return what the register says at `as_of`, None when it doesn't count; add the deciding ids to `events`.
+        """Return what the register says at `as_of`, None when it says nothing; add the deciding ids to `events`.
 
         Corrections hold from the start; a relocation from its day on, the last by its day, and of two on one day
         the later recorded. So do findings. A proposed removal goes before them until it is decided.
@@ -188,6 +197,7 @@ class HealthRule:
         traced: Traced | None = None
         undecided: RemovalProposed | None = None
         proposed: RemovalProposed | None = None
+        removed = False
         for fact in facts.registry:
             if fact.recorded_at > known_at:
                 continue
@@ -215,16 +225,13 @@ class HealthRule:
                     undecided = fact
                 case RemovalApproved() | RemovalRejected():
                     if fact.decided_on <= as_of:
-                        if isinstance(fact, RemovalApproved):
-                            return None
+                        removed = removed or isinstance(fact, RemovalApproved)
                     elif undecided is not None and undecided.letter_date <= as_of:
                         proposed = undecided
                     undecided = None
         if registered is None:
             return None
         born = registered.legal_entity_date
-        if born is not None and born > as_of:
-            return None
         kecamatan_code, village_code = registered.kecamatan_code, registered.village_code
         if seat is not None:
             kecamatan_code, village_code = seat.kecamatan_code, villages.get(seat.sequence, seat.village_code)
@@ -247,6 +254,7 @@ class HealthRule:
             kecamatan_code,
             village_code,
             existence,
+            not removed and (born is None or born <= as_of),
         )
 
     def _held(self, facts: Facts, tier: str, events: list[UUID]) -> dict[int, BookYear]:

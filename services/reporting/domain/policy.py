@@ -5,6 +5,8 @@ from datetime import date
 
 import msgspec
 
+from chassis.definitions.decider import Invalid
+
 type MonthDay = tuple[int, int]
 
 
@@ -49,15 +51,14 @@ RAT_3Y_2024 = Policy(
     secondary_deadline=(6, 30),
     attested_from=(12, 31),
 )
-
-POLICIES = (RAT_3Y_2024,)
-
-
-class NoPolicy(LookupError):
-    """No policy is valid at that date."""
+"""The policy that every office starts with; its table has it as the first row."""
 
 
-def policy_at(as_of: date, policies: Iterable[Policy] = POLICIES) -> Policy:
+class NoPolicy(Invalid):
+    """The office has no policy that is valid on that day."""
+
+
+def policy_at(as_of: date, policies: Iterable[Policy]) -> Policy:
     """Return the policy that applies at `as_of`; of several, the one that came into force last. Raises NoPolicy."""
     valid = [
         policy
@@ -66,5 +67,5 @@ def policy_at(as_of: date, policies: Iterable[Policy] = POLICIES) -> Policy:
         and (policy.valid_to is None or as_of <= policy.valid_to)
     ]
     if not valid:
-        raise NoPolicy(f"no policy is valid at {as_of}")
+        raise NoPolicy("as_of", f"No policy of the office is valid at {as_of}.")
     return max(valid, key=lambda policy: policy.valid_from or date.min)

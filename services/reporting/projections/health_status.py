@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, MetaData, Select, Table, Text, Uuid, cast, select
+from sqlalchemy import Column, ColumnElement, Index, MetaData, Select, Table, Text, Uuid, cast, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import UserDefinedType
 
@@ -45,6 +45,7 @@ table = Table(
     Column("rat", JsonText, nullable=False),
     Column("mentoring", JsonText, nullable=False),
 )
+Index("ix_health_status_kecamatan_codes", table.c.kecamatan_codes, postgresql_using="gin")
 
 
 class HealthRow(Row, frozen=True, gc=False):
@@ -79,6 +80,17 @@ def cooperatives(kecamatan_code: str | None = None, after: UUID | None = None) -
 def cooperative(cooperative_id: UUID) -> Select[Any]:
     """Select the row of one cooperative."""
     return select(table).where(table.c.kind == "cooperative", table.c.subject_id == cooperative_id)
+
+
+def cooperatives_of(cooperative_ids: Collection[UUID]) -> Select[Any]:
+    """Select the rows of these cooperatives."""
+    return select(table).where(table.c.kind == "cooperative", table.c.subject_id.in_(cooperative_ids))
+
+
+def cooperative_ids(after: UUID | None = None) -> Select[Any]:
+    """Select the ids of cooperatives in their order, `after` one."""
+    query = select(table.c.subject_id).where(table.c.kind == "cooperative").order_by(table.c.subject_id)
+    return query if after is None else query.where(table.c.subject_id > after)
 
 
 def requests(kecamatan_code: str | None = None) -> Select[Any]:
@@ -209,6 +221,28 @@ def _mentoring_requested(row: HealthRow | None, received: Received[mentoring.Men
     )
 
 
+@reads("declined_on")
+def _mentoring_declined(row: HealthRow | None, received: Received[mentoring.MentoringDeclined]) -> HealthRow | None:
+    return _closed(row, received, received.data.declined_on, "declined")
+
+
+@reads("redirected_on")
+def _mentoring_redirected(row: HealthRow | None, received: Received[mentoring.MentoringRedirected]) -> HealthRow | None:
+    return _closed(row, received, received.data.redirected_on, "redirected")
+
+
+@reads("completed_on")
+def _mentoring_completed(row: HealthRow | None, received: Received[mentoring.MentoringCompleted]) -> HealthRow | None:
+    return _closed(row, received, received.data.completed_on, "completed")
+
+
+def _closed(row: HealthRow | None, received: Received[Any], closed_on: date, how: str) -> HealthRow | None:
+    if row is None:
+        return None  # a request is always made first, and mentoring's events come in their order
+    fact = facts.MentoringClosed(received.id, received.sequence, microseconds(received.time), closed_on, how)
+    return msgspec.structs.replace(row, mentoring=appended(row.mentoring, fact))
+
+
 def _with_changes(
     row: HealthRow | None, received: Received[Any], kind: type[facts.Corrected | facts.RecordChanged]
 ) -> HealthRow | None:
@@ -264,7 +298,7 @@ def _cooperative(subject: UUID) -> HealthRow:
 
 projection = Projection(
     name="health_status",
-    version=1,
+    version=2,
     table=table,
     row=HealthRow,
     handlers={
@@ -281,5 +315,8 @@ projection = Projection(
         rat.RATCorrected: _rat_corrected,
         rat.RATAnnulled: _rat_annulled,
         mentoring.MentoringRequested: _mentoring_requested,
+        mentoring.MentoringDeclined: _mentoring_declined,
+        mentoring.MentoringRedirected: _mentoring_redirected,
+        mentoring.MentoringCompleted: _mentoring_completed,
     },
 )

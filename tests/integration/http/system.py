@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -57,6 +59,7 @@ class System:
 def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
     """Run the four services on fresh databases, named by `prefix`, and an empty stream."""
     databases = asyncio.run(_prepared(postgres, nats, prefix))
+    keys = tempfile.TemporaryDirectory(prefix="dk-")
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     apps = {
         name: build(
@@ -67,6 +70,7 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
                 nats_monitoring_url=nats.monitoring_url,
                 today=TODAY,
                 master_key=MASTER_KEY,
+                keys=Path(keys.name),
                 connections=4,
             ),
         )
@@ -100,6 +104,7 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
         for server in servers:
             server.should_exit = True
         thread.join(60)
+        keys.cleanup()
         assert not thread.is_alive()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from by_the_text import by_the_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 from story import SUBJECT
 
 from services.reporting.domain import facts
@@ -66,7 +67,8 @@ def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], date]:
                     break
     first, last = draw(st.integers(2018, 2021)), draw(st.integers(2019, 2023))
     rat: list[dict[str, Any]] = [
-        {"what": "held", "book_year": year, "held_on": date(year + 1, 2, 3)} for year in range(first, last)
+        {"what": "held", "book_year": year, "held_on": date(year + 1, 2, 3), "source": "ods"}
+        for year in range(first, last)
     ]
     standing = set(range(first, last))
     for _ in range(draw(st.integers(0, 8))):
@@ -78,7 +80,8 @@ def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], date]:
         event: dict[str, Any] = {"what": what, "book_year": year}
         if what in ("held", "rat_corrected"):
             after = draw(st.sampled_from([0, 30, 89, 90, 91, 180, 181, 182, 364, 365, 500]))
-            event["held_on"] = date(year + 1, 1, 1) + timedelta(days=after)
+            told = {"held_on": date(year + 1, 1, 1) + timedelta(days=after)}
+            event |= {"changes": told} if what == "rat_corrected" else {**told, "source": "office"}
         if what == "held":
             standing.add(year)
         if what == "annulled":
@@ -91,7 +94,8 @@ def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], date]:
         merged.append(source.pop(0))
     for at, event in enumerate(merged, start=1):
         event["at"] = at
-    turns = [value for event in merged for value in event.values() if isinstance(value, date)]
+    told = [value for event in merged for value in (event | event.get("changes", {})).values()]
+    turns = [value for value in told if isinstance(value, date)]
     near_a_turn = st.builds(lambda turn, days: turn + timedelta(days), st.sampled_from(turns), st.integers(-1, 1))
     as_of = draw(st.one_of(some_day, near_a_turn.filter(lambda day: day.year <= 2024)) if turns else some_day)
     return merged, as_of
@@ -130,11 +134,11 @@ def as_facts(events: list[dict[str, Any]]) -> Facts:
             case "removal_rejected":
                 registry.append(facts.RemovalRejected(*stamp, event["decided_on"]))
             case "held":
-                rat.append(facts.RATHeld(*stamp, event["book_year"], event["held_on"], "office"))
+                rat.append(facts.RATHeld(*stamp, event["book_year"], event["held_on"], event["source"]))
             case "attested":
                 rat.append(facts.RATAttested(*stamp, event["book_year"], "nik_grade"))
             case "rat_corrected":
-                rat.append(facts.RATCorrected(*stamp, event["book_year"], event["held_on"]))
+                rat.append(facts.RATCorrected(*stamp, event["book_year"], event["changes"]["held_on"]))
             case "annulled":
                 rat.append(facts.RATAnnulled(*stamp, event["book_year"]))
     return Facts(SUBJECT, registry, rat)
@@ -149,11 +153,12 @@ def test_the_rule_reads_as_its_text_reads(history: tuple[list[dict[str, Any]], d
     if found is None:
         assert expected is None
         return
-    assert expected == {
+    assert expected is not None
+    assert expected == expected | {
         "status": found.status,
         "existence": found.existence,
         "kecamatan_code": found.kecamatan_code,
-        "book_years": {year.book_year: year.state for year in found.book_years},
+        "book_years": [asdict(year) for year in found.book_years],
         "obliged": found.obliged,
         "held_latest": found.held_latest,
     }

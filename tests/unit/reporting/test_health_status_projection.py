@@ -198,6 +198,31 @@ def test_a_request_has_a_row_of_its_own_that_names_its_cooperative() -> None:
 
 
 @pytest.mark.parametrize(
+    ("event", "how"),
+    [
+        (mentoring.MentoringDeclined(**ABOUT, request_id=REQUEST, declined_on=date(2024, 6, 3)), "declined"),
+        (mentoring.MentoringRedirected(**ABOUT, request_id=REQUEST, redirected_on=date(2024, 6, 3)), "redirected"),
+        (
+            mentoring.MentoringCompleted(
+                **ABOUT, request_id=REQUEST, completed_on=date(2024, 6, 3), outcome="rat_held"
+            ),
+            "completed",
+        ),
+    ],
+)
+def test_a_request_is_open_until_the_day_it_is_closed(event: PublicEvent, how: str) -> None:
+    asked = mentoring.MentoringRequested(
+        **ABOUT, request_id=REQUEST, category="rat", channel="letter", received_on=date(2024, 5, 2)
+    )
+    log = Log()
+    row = projection.fold([log.receive(asked, REQUEST), log.receive(event, REQUEST)])[REQUEST]
+    always = datetime(2100, 1, 1, tzinfo=UTC)
+    assert open_in(facts_of(row), date(2024, 6, 2), always) == "35.07.21"
+    assert open_in(facts_of(row), date(2024, 6, 3), always) is None
+    assert [fact.how for fact in facts_of(row).mentoring if isinstance(fact, facts.MentoringClosed)] == [how]
+
+
+@pytest.mark.parametrize(
     "event",
     [
         registry.CooperativeCorrected(**ABOUT, changes={"legal_entity_date": "1900-01-00"}, reason="-"),

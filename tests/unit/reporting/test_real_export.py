@@ -47,7 +47,7 @@ def events_of(row: dict[str, str]) -> list[dict[str, Any]]:
     ]
     last = readable(row["Tanggal RAT Terakhir"])
     if last is not None:
-        events.append({"what": "held", "book_year": last.year - 1, "held_on": last})
+        events.append({"what": "held", "book_year": last.year - 1, "held_on": last, "source": "ods"})
         if row["Status Grade"] == "A":
             events += [{"what": "attested", "book_year": year} for year in (last.year - 2, last.year - 3)]
     return [event | {"at": at} for at, event in enumerate(events)]
@@ -101,7 +101,7 @@ def test_every_kecamatan_adds_up_and_three_cooperatives_have_none(rows: list[dic
 def test_at_other_dates_it_reads_as_the_text_reads(rows: list[dict[str, str]], as_of: date) -> None:
     found = {v.cooperative_id: (v.status, v.kecamatan_code, v.held_latest) for v in judged(rows, as_of)}
     for row in rows[::90]:
-        expected = by_the_text(events_of(row), as_of, known_at=9, beginning=date(1960, 1, 1))
+        expected = by_the_text(events_of(row), as_of, known_at=9)
         actual = found.get(UUID(int=int(row["Nomor Induk Koperasi (NIK)"])))
         assert actual == (expected and (expected["status"], expected["kecamatan_code"], expected["held_latest"])), row[
             "Nomor Induk Koperasi (NIK)"

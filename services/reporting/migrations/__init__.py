@@ -1,0 +1,1 @@
+"""Schema versions of the reporting database, after the chassis's own."""

@@ -1,0 +1,67 @@
+"""Reporting on a real database, which its tests use one after another."""
+
+import asyncio
+from datetime import date
+
+import asyncpg
+import pytest
+from nats.aio.client import Client
+from servers import Nats, Postgres, answers
+from whole_service import Others
+
+from chassis.messaging.public_log import JetStreamLog
+from chassis.settings import Settings
+from chassis.storage.migrations import migrate
+from services.reporting.service import service
+
+KEPT = ["alembic_version", "policies"]
+
+
+@pytest.fixture(scope="session")
+def _reporting_url(_postgres: Postgres) -> str:
+    async def prepare() -> None:
+        if not await answers(_postgres):
+            await _postgres.start()
+        connection = await asyncpg.connect(_postgres.url("postgres"))
+        await connection.execute("CREATE DATABASE reporting_of_tests TEMPLATE template_of_a_service")
+        await connection.close()
+        await migrate(url, service.migrations)
+
+    url = _postgres.url("reporting_of_tests")
+    asyncio.run(prepare())
+    return url
+
+
+@pytest.fixture
+async def database_url(postgres: Postgres, _reporting_url: str) -> str:
+    """The URL of an empty database with the newest schema of reporting, and the policy every office starts with."""
+    connection = await asyncpg.connect(_reporting_url)
+    await connection.fetch(
+        """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+           WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+    )
+    found = await connection.fetch(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    for schema in {schema for schema, _ in found} - {"public"}:
+        await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+    tables = [name for schema, name in found if schema == "public" and name not in KEPT]
+    await connection.execute(f"TRUNCATE {', '.join(tables)}")
+    await connection.execute("DELETE FROM policies WHERE name <> 'rat-3y-2024'")
+    await connection.execute("UPDATE policies SET valid_from = NULL, valid_to = NULL")
+    await connection.close()
+    return _reporting_url
+
+
+@pytest.fixture
+def settings(database_url: str, nats: Nats) -> Settings:
+    """What the service is told."""
+    return Settings(
+        database_url=database_url, nats_url=nats.url, nats_monitoring_url=nats.monitoring_url, today=date(2024, 11, 14)
+    )
+
+
+@pytest.fixture
+def others(public_stream: Client) -> Others:
+    """The other services, on a fresh stream."""
+    return Others(JetStreamLog(public_stream))
