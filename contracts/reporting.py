@@ -20,7 +20,7 @@ class HealthStatusChanged(AboutCooperative):
 
     from_: HealthStatus | None = Field(alias="from", description="Null when it was not counted before")
     to: HealthStatus | None = Field(description="Null when it is no longer counted")
-    as_of: date = Field(description="The day from which the new status holds")
+    as_of: date = Field(description="The day at which it was found so: the first, unless nothing ran on that day")
     policy: Policy
 
 

@@ -164,6 +164,16 @@ class Installation:
         answer, position = self.post("registry", "/v1/cooperatives", body)
         return answer["cooperative_id"], position
 
+    def still(self, seconds: float = 2.0) -> None:
+        """Wait until nothing has been stored anywhere for a while: reporting announces what follows a little later."""
+        before: dict[str, int] = {}
+        since = time.monotonic()
+        while time.monotonic() - since < seconds:
+            now = {name: self.get(name, "/v1/projections")["store"]["position"] for name in SERVICES}
+            if now != before:
+                before, since = now, time.monotonic()
+            time.sleep(0.1)
+
     def live(self) -> dict[str, dict[str, Any]]:
         """Return what `dinkop projections` says of the live generation of each projection, by name."""
         items = self.json("projections")["items"]

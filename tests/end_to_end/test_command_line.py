@@ -18,6 +18,7 @@ PROJECTIONS = {
     "mentoring.requests",
     "reporting.health_status",
     "reporting.timeline",
+    "reporting.camat_reports",
 }
 
 
@@ -151,6 +152,7 @@ def facts(system: Installation) -> list[Any]:
 def test_sigterm_stops_everything_within_ten_seconds_and_a_restart_keeps_everything(system: Installation) -> None:
     cooperative_id, position = system.register("Koperasi Tetap Ada")
     system.get("reporting", f"/v1/health/{cooperative_id}", at_least=position)
+    system.still()
     before = facts(system)
     assert system.stop(signal.SIGTERM) < 10
     assert system.processes() == []

@@ -107,6 +107,7 @@ def test_all_projections_are_rebuilt_at_once_and_lists_stay_as_they_were(
 
 
 def test_the_tail_shows_the_last_events_and_each_can_be_shown(system: Installation, known: list[str]) -> None:
+    system.still()
     lines = system.dinkop("events", "tail", "--no-follow", "-n", "5").splitlines()
     assert len(lines) == 5
     told = [
@@ -128,6 +129,7 @@ def _interruptible() -> None:
 
 
 def test_the_tail_follows_what_comes_until_it_is_interrupted(system: Installation) -> None:
+    system.still()
     words = [str(DINKOP), "events", "tail", "-n", "1"]
     with subprocess.Popen(
         words, env=system.environment, stdout=subprocess.PIPE, text=True, preexec_fn=_interruptible
@@ -153,6 +155,7 @@ def test_an_event_that_is_not_there_is_said_to_be_missing(system: Installation) 
 def test_an_export_holds_every_event_once_in_order_and_says_up_to_where(
     system: Installation, known: list[str], tmp_path: Path
 ) -> None:
+    system.still()
     status = system.json("status")
     stamp, events = system.exported(tmp_path / "events.jsonl")
     counted = dense(events)
