@@ -114,7 +114,7 @@ def demo(home: HomeOption = None, port_base: PortBase = None) -> None:
         await _announce(running)
         today = environment["DINKOP_TODAY"]
         out.print(f"Today is pinned to {today} (DINKOP_TODAY). Try:", highlight=False)
-        for what, command in await sights(running.services):
+        async for what, command in sights(running.services):
             out.print(f"  {what}:\n    {command}", highlight=False, soft_wrap=True)
 
     _run(home, port_base, environment, fill)

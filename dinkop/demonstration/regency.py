@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from itertools import chain
 from random import Random
 
-from contracts.regions import Village
+from contracts.regions import Village, resolve_village
 from dinkop.demonstration.histories import TROUBLED, Conduct, Meeting, meetings, pick
 from dinkop.demonstration.numbering import Numbering
 from dinkop.demonstration.places import Place, places
@@ -80,6 +80,11 @@ class Cooperative:
     def troubled(self) -> bool:
         """Return whether it holds its meetings inconsistently or not at all."""
         return self.conduct in TROUBLED
+
+    @property
+    def village_code(self) -> str | None:
+        """Return the code of the village where it was registered, None when the Ministry does not know it."""
+        return resolve_village(self.kecamatan_code, self.village) if self.village else None
 
     def meeting(self, book_year: int) -> Meeting | None:
         """Return the meeting of a book year, or None."""

@@ -51,7 +51,13 @@ class NothingKnown(Missing):
 async def get(cooperative_id: UUID, moment: MomentOf, cursor: Cursor, limit: Limit = 100) -> Timeline:
     """Return what had happened to a cooperative by a day, as known at a time, the earliest first."""
     async with moment.open(timeline.projection) as (view, stamp, _):
-        query = timeline.entries(cooperative_id, moment.as_of, moment.known_at, uuid_after(cursor))
+        query = timeline.entries(
+            cooperative_id,
+            moment.as_of,
+            moment.known_at,
+            uuid_after(cursor),
+            undated=moment.given != "as_of",
+        )
         rows = await view.rows(timeline.projection, query.limit(limit + 1))
         if not rows and not await view.fetch(timeline.known(cooperative_id, moment.known_at).limit(1)):
             raise NothingKnown

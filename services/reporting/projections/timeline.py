@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Date, DateTime, MetaData, Select, Table, Text, Uuid, select, tuple_
+from sqlalchemy import BigInteger, Column, Date, DateTime, MetaData, Select, Table, Text, Uuid, or_, select, tuple_
 
 from chassis.definitions.clock import JAKARTA
 from chassis.definitions.projection import Handler, Projection, Received, Row
@@ -44,13 +44,23 @@ _ORDER = (table.c.happened_on, table.c.recorded_at, table.c.event_id)
 
 
 def entries(
-    cooperative_id: UUID, as_of: date, known_at: datetime | None = None, after: UUID | None = None
+    cooperative_id: UUID,
+    as_of: date,
+    known_at: datetime | None = None,
+    after: UUID | None = None,
+    *,
+    undated: bool = False,
 ) -> Select[Any]:
     """Select what had happened by `as_of` and, given a time, was recorded by then: the earliest first.
 
-    `after` is the event that the page before ended with.
+    `after` is the event that the page before ended with. With `undated` also whatever has no date of its own: when
+    today is pinned to an earlier day, that was recorded later than today.
     """
-    query = known(cooperative_id, known_at).where(table.c.happened_on <= as_of).order_by(*_ORDER)
+    happened = table.c.happened_on <= as_of
+    if undated:
+        without = [event.type_name() for event, happened_on in HAPPENED_ON.items() if happened_on is None]
+        happened = or_(happened, table.c.type.in_(without))
+    query = known(cooperative_id, known_at).where(happened).order_by(*_ORDER)
     if after is None:
         return query
     last = select(*_ORDER).where(table.c.event_id == after).scalar_subquery()

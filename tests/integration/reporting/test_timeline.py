@@ -68,6 +68,7 @@ async def test_what_all_services_told_stands_in_the_order_of_its_happening(setti
     async with serving(settings) as client:
         at_least = await others.tell(*STORY)
         # Today is pinned to a day before the correction was recorded, as every day of its own is.
+        assert kinds(await get(client, at_least=at_least)) == IN_ORDER, "what has no date of its own is there anyway"
         answer = await get(client, at_least=at_least, as_of="2199-12-31")
         assert kinds(answer) == IN_ORDER
         assert answer["cooperative_id"] == str(MELATI)
