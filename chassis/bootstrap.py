@@ -205,6 +205,11 @@ class Background:
         if self.relay:
             self.relay.wake()
 
+    def hold(self) -> None:
+        """Say that many appends follow, and a wake after them."""
+        if self.relay:
+            self.relay.hold()
+
 
 async def _until(lost: asyncio.Future[None]) -> None:
     await lost
@@ -231,6 +236,7 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 read_models=read_models,
                 today=settings.today,
                 wake=lambda: background.wake(),
+                hold=lambda: background.hold(),
                 reachable=store.reachable,
                 operations=lambda: status(service, background, store),
                 secret=_secret(settings),

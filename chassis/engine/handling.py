@@ -53,7 +53,7 @@ class Handler[C: Command, S, E: Event]:
     def __init__(
         self, store: EventStore, decider: Decider[C, S, E], appended: Callable[[], None] = lambda: None
     ) -> None:
-        """Decide with `decider`, append to `store`; `appended` is called after a command's append: it wakes the relay."""
+        """Decide with `decider`, append to `store`; `appended`, called after a command's append, wakes the relay."""
         self.store = store
         self.decider = decider
         self.codec = Codec(decider, clock.new_id)

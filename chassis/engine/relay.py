@@ -15,6 +15,8 @@ log = structlog.get_logger()
 BATCH = 1_000
 POLL = 0.5
 LOOK = 2.0
+HOLD = 1.0
+"""Seconds for which a relay lets an import go first: it would share its processor, and publish by small batches."""
 
 
 class StoreBehindLog(Exception):
@@ -48,10 +50,15 @@ class Relay:
     poll: float = POLL
     look: float = LOOK
     _more: asyncio.Event = field(default_factory=asyncio.Event)
+    _held_until: float = 0.0
 
     def wake(self) -> None:
         """Say that something was appended. A light poll catches what other processes append."""
         self._more.set()
+
+    def hold(self) -> None:
+        """Say that many appends follow, and a wake after them: until then, or for HOLD seconds, none is looked for."""
+        self._held_until = time.monotonic() + HOLD
 
     async def run(self) -> None:
         """Relay until cancelled; an error ends it, and the caller starts it again after a pause."""
@@ -64,12 +71,17 @@ class Relay:
                 last = await self.relay(events, last)
                 continue
             self.status.error = None
-            await _within(self._more.wait(), self.poll)
+            await self._idle()
             # Nothing to publish would tell an idle relay that the log was lost or cut short.
             if time.monotonic() - looked > self.look:
                 if await self.log.last(self.service) != last:
                     last = await self.resume()
                 looked = time.monotonic()
+
+    async def _idle(self) -> None:
+        seconds = self.poll
+        while seconds > 0 and not await _within(self._more.wait(), seconds):
+            seconds = self._held_until - time.monotonic()
 
     async def resume(self) -> LastPublished:
         """Return where to go on: the last message on the log, proven to be ours. Raises StoreBehindLog."""
@@ -104,8 +116,9 @@ class Relay:
             )
 
 
-async def _within(awaitable: Awaitable[object], seconds: float) -> None:
+async def _within(awaitable: Awaitable[object], seconds: float) -> bool:
     try:
         await asyncio.wait_for(awaitable, seconds)
     except TimeoutError:
-        pass
+        return False
+    return True

@@ -98,6 +98,7 @@ async def carry_out[C: Command](
             if not isinstance(outcome, Appended) and (problem := await _again(handler, order)):
                 refused[row] = problem
 
+    call.runtime.hold()
     # While a batch is appended the next one is decided; never two at once, for events keep the order of the rows.
     appending: asyncio.Task[None] | None = None
     for start in range(0, len(steps), BATCH):

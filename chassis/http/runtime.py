@@ -30,6 +30,7 @@ class Runtime:
     wake: Callable[[], None]
     reachable: Callable[[], Any]
     operations: Callable[[], Any]
+    hold: Callable[[], None] = lambda: None
     secret: bytes = b""
     vault: Vault | None = None
     archive: Archive | None = None
@@ -53,10 +54,3 @@ class Runtime:
     def next_move(self) -> asyncio.Event:
         """Return what is set when a projection of this process moves from now on."""
         return self._moved
-
-    async def moved(self, seconds: float) -> None:
-        """Wait until a projection of this process moves, or for `seconds`."""
-        try:
-            await asyncio.wait_for(self._moved.wait(), seconds)
-        except TimeoutError:
-            pass

@@ -137,6 +137,10 @@ _MOVE = """UPDATE generations SET positions = $3::text::jsonb, log = $4, log_seq
            WHERE projection = $6 AND generation = $7 AND status = 'live' AND positions = $8::text::jsonb
              AND NOT EXISTS (SELECT FROM projection_controls WHERE projection = $6 AND paused)"""
 
+# What a crash takes from a read model, rows and checkpoint alike, is read again from the stream: nobody need wait for
+# the disk. Said within the transaction, it ends with it.
+_RELAXED = "set_config('synchronous_commit', 'off', true)"
+
 
 class LiveReadModel:
     """A projection's live generation as the projector writes it (engine.ports.ReadModel)."""
@@ -152,7 +156,8 @@ class LiveReadModel:
         self._rows = Rows(self._projection, schema_of(self._projection.name, generation))
         insert, delete = self._rows.write("EXISTS (SELECT FROM moved)")
         self._write = (
-            f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete}) SELECT count(*) FROM moved"
+            f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete})"
+            f" SELECT count(*), {_RELAXED} FROM moved"
         )
 
     async def checkpoint(self) -> Checkpoint:
