@@ -19,7 +19,7 @@ class Letter(Body):
     """A letter that warned a cooperative of a missing meeting (surat peringatan)."""
 
     book_year: Year = Field(examples=[2023])
-    level: WarningLevel = Field(description="in order: 1, then 2, then 3")
+    level: WarningLevel = Field(description="in order: 1, then 2, then 3", examples=[1])
     letter_number: ShortText = Field(examples=["518/902/35.07.110/2024"])
     letter_date: Date = Field(examples=["2024-07-08"])
 

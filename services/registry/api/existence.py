@@ -34,10 +34,10 @@ class TracingReport(Body):
     """What an officer found on the spot."""
 
     traced_on: Date | None = Field(None, description="default today")
-    signboard_found: Flag
-    office_found: Flag
-    members_reached: Flag
-    operating: Flag
+    signboard_found: Flag = Field(examples=[False])
+    office_found: Flag = Field(examples=[False])
+    members_reached: Flag = Field(examples=[True])
+    operating: Flag = Field(examples=[False])
     village_letter_number: ShortText | None = Field(None, examples=["470/118/35.07.21.2003/2024"])
     notes: Text | None = Field(None, description="for the office only; never published")
     finding: Finding | None = Field(None, description="the officer's verdict; else it follows from the evidence")
@@ -54,7 +54,7 @@ class RemovalProposal(Body):
 class RemovalDecision(Body):
     """What the Ministry decided."""
 
-    decision: Literal["approved", "rejected"]
+    decision: Literal["approved", "rejected"] = Field(examples=["approved"])
     decree_number: ShortText = Field(examples=["114/KEP/M.KOP/2024"])
     decided_on: Date | None = Field(None, description="default today")
     authority: ShortText = Field(examples=["Kementerian Koperasi"])

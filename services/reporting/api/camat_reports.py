@@ -19,6 +19,7 @@ from chassis.engine.handling import Loaded
 from chassis.engine.ports import Stream
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after
 from chassis.http.history import HistoryPage, history
+from chassis.http.problems import MEDIA_TYPE
 from chassis.http.routing import Routes
 from chassis.storage.read_models import ReadModels
 from contracts import roles
@@ -97,7 +98,7 @@ class NewAcknowledgement(Body):
 class NewFollowUp(Body):
     """What was done about a cooperative of the report."""
 
-    cooperative_id: UUID
+    cooperative_id: UUID = Field(examples=["018fd5a0-6c00-7a10-8000-000000000001"])
     action: ShortText = Field(
         examples=["Kunjungan bersama kepala desa"], description="in a few words; other agencies get to know it"
     )
@@ -185,7 +186,7 @@ _AS_DOCUMENT: dict[int | str, dict[str, Any]] = {
             FORMATS["pdf"].media_type: _BYTES,
         },
     },
-    406: {"description": "None of the formats that Accept names is to be had"},
+    406: {"description": "None of the formats that Accept names is to be had", "content": {MEDIA_TYPE: {}}},
 }
 
 
