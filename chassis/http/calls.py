@@ -6,7 +6,7 @@ import binascii
 import hmac
 import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chassis.definitions import clock
 from chassis.definitions.decider import Command, Decider, Event, Invalid, Rejection
-from chassis.definitions.projection import Projection
+from chassis.definitions.projection import Projection, Row
 from chassis.engine.handling import Handler, Order
 from chassis.engine.ports import Appended, Key
 from chassis.http.runtime import Runtime
@@ -171,6 +171,13 @@ class Call:
         await self.caught_up(projection, at_least or {})
         async with self.runtime.read_models.view(projection) as view:
             yield view
+
+    async def row[R: Row](
+        self, projection: Projection[R], key: Hashable, at_least: Mapping[str, int] | None = None
+    ) -> R | None:
+        """Return one row of a read model, at `at_least` or later. Raises NotCaughtUp after five seconds."""
+        await self.caught_up(projection, at_least or {})
+        return await self.runtime.read_models.row(projection, key)
 
     async def caught_up(self, projection: Projection[Any], at_least: Mapping[str, int]) -> None:
         """Wait until a read model has reached these positions. Raises NotCaughtUp after five seconds."""

@@ -1,7 +1,7 @@
 """Read models in PostgreSQL: every generation a schema of its own, its rows and checkpoint in one transaction."""
 
 from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,7 @@ controls = sa.Table(
 _LIVE = sa.select(generations).where(
     generations.c.projection == sa.bindparam("projection"), generations.c.status == "live"
 )
+_LIVE_GENERATION = "SELECT generation FROM generations WHERE projection = $1 AND status = 'live'"
 _PAUSED = sa.select(controls.c.projection).where(controls.c.projection == sa.bindparam("projection"), controls.c.paused)
 
 
@@ -87,6 +88,7 @@ class ReadModels:
     def __init__(self, database: Database) -> None:
         """Keep the generations and rows of read models in `database`."""
         self._database = database
+        self._rows: dict[str, Rows[Any]] = {}
 
     @asynccontextmanager
     async def view(self, projection: Projection[Any]) -> AsyncIterator[View]:
@@ -98,6 +100,22 @@ class ReadModels:
             schema = schema_of(projection.name, live.generation)
             await connection.execution_options(schema_translate_map={None: schema})
             yield View(connection, live.positions, live.generation)
+
+    async def row[R: Row](self, projection: Projection[R], key: Hashable) -> R | None:
+        """Return one row of the live generation, None when there is none: two quick queries, cheaper than a view.
+
+        Raises LookupError when there is no generation yet.
+        """
+        while True:
+            number = await self._database.pool.fetchval(_LIVE_GENERATION, projection.name)
+            if number is None:
+                raise LookupError(f"projection {projection.name} has no generation yet")
+            schema = schema_of(projection.name, number)
+            if schema not in self._rows:
+                self._rows[schema] = Rows(projection, schema)
+            rows = self._rows[schema]
+            with suppress(asyncpg.UndefinedTableError):  # swapped and dropped in between
+                return (await rows.read(self._database.pool, [key])).get(key)
 
     async def positions(self, projection: Projection[Any]) -> Mapping[str, int]:
         """Return the live generation's positions; empty when there is none yet."""

@@ -190,9 +190,8 @@ async def take_down(body: NewRequest, call: CallOf, at_least: AtLeast) -> JSONRe
 
 
 async def _must_exist(cooperative_id: UUID, call: Call, at_least: Mapping[str, int]) -> None:
-    async with call.view(cooperatives.projection, at_least) as view:
-        if not await view.fetch(cooperatives.one(cooperative_id)):
-            raise NoSuchCooperative
+    if await call.row(cooperatives.projection, cooperative_id, at_least) is None:
+        raise NoSuchCooperative
 
 
 @routes.get("/v1/requests/{request_id}", callers=roles.MENTORING, response_model=RequestItem, summary="One request")

@@ -1,9 +1,8 @@
 """The cooperatives there are, so that a request names none that does not exist."""
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Select, Table, Text, Uuid, select
+from sqlalchemy import Column, MetaData, Table, Text, Uuid
 
 from chassis.definitions.projection import Projection, Received, Row
 from contracts import registry
@@ -45,8 +44,3 @@ projection = Projection(
         registry.MinistryRecordChanged: _changed,
     },
 )
-
-
-def one(cooperative_id: UUID) -> Select[Any]:
-    """Return the query for one cooperative."""
-    return select(table).where(table.c.cooperative_id == cooperative_id)

@@ -41,11 +41,10 @@ async def known_cooperative(
     call: CallOf, cooperative_id: UUID, at_least: Mapping[str, int]
 ) -> cooperatives.CooperativeRow:
     """Return what is known of a cooperative, also of a dissolved one. Raises NoSuchCooperative."""
-    async with call.view(cooperatives.projection, at_least) as view:
-        rows = await view.rows(cooperatives.projection, cooperatives.one(cooperative_id))
-    if not rows:
+    known = await call.row(cooperatives.projection, cooperative_id, at_least)
+    if known is None:
         raise NoSuchCooperative(
             "There is no cooperative with this id, or it was registered a moment ago: pass the registration's"
             " Dinkop-Position as at_least to wait for it."
         )
-    return rows[0]
+    return known

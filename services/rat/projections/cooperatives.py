@@ -85,11 +85,6 @@ projection = Projection(
 )
 
 
-def one(cooperative_id: UUID) -> sa.Select[Any]:
-    """Return the query of one cooperative."""
-    return sa.select(table).where(table.c.cooperative_id == cooperative_id)
-
-
 def every() -> sa.Select[Any]:
     """Return the query of all cooperatives."""
     return sa.select(table)
