@@ -44,7 +44,7 @@ async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
         f"\nPOST to visible: p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms;"
         f" bare append and publish: p50 {bare * 1000:.1f} ms; ratio {percentile(times, 0.5) / bare:.1f}"
     )
-    assert percentile(times, 0.5) < 15 * bare
+    assert percentile(times, 0.5) < 20 * bare
 
 
 def _record_and_look(rat: str, reporting: str, ids: list[str]) -> list[float]:
