@@ -26,8 +26,6 @@ numbers = st.integers(1, 40)
 
 CODES = [each.code for each in all_kecamatan()]
 codes = st.sampled_from([*["35.07.16", "35.07.21", "35.07.33"] * 10, *CODES])
-
-
 villages_told = st.sampled_from([None, "of the place"] * 5 + ["of another"])
 
 

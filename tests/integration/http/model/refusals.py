@@ -134,10 +134,11 @@ def of_answer(what: str, body: Body, events: Events) -> Refusals:
     """A request is decided once; one that was accepted is worked on until it is completed, once; all in this order."""
     if not events:
         return {"404"}
-    happened = {event["what"]: event["on"] for event in events}
-    decided = happened.keys() & {"accepted", "declined", "redirected"}
-    under_way = "accepted" in happened and "completed" not in happened
-    if not under_way if what in ("activity", "completed") else decided:
+    happened = {event["what"] for event in events}
+    if what in ("activity", "completed"):
+        if "accepted" not in happened or "completed" in happened:
+            return {"409"}
+    elif happened & {"accepted", "declined", "redirected"}:
         return {"409"}
     days = [event["on"] for event in events]
     earliest = max(days) if what == "completed" else days[0]

@@ -114,9 +114,8 @@ class Office:
     def import_listing(self, cooperative_id: str, listing: Body) -> str | None:
         """Import a list of one row: of a cooperative what is different, of NOBODY all of a new one.
 
-        Return its id, None when the row was rejected, which one about the future has to be.
-
-        What of it is news is for the registry to say: remembered is what it recorded.
+        Return its id, None when the row was rejected, which one about the future has to be. What of it is news is for
+        the registry to say: remembered is what it recorded.
         """
         number = 500 + len(self.cooperatives)
         record: Body | None = {"legal_entity_number": self.legal_entity_number(number), "nik": self.nik(number)}
@@ -261,8 +260,8 @@ class Office:
             slug = said["type"].removeprefix("/problems/")
             assert broken & {str(answer.status_code), f"{answer.status_code} {slug}"}, about
             return None
-        assert not broken, about
         self._reached(answer)
+        assert not broken, about
         return said
 
     def _note(self, path: str, answer: Body, event: Body, service: str = "registry") -> None:
