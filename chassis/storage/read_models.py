@@ -71,15 +71,15 @@ class View:
     positions: Mapping[str, int]
     generation: int
 
-    async def fetch(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        """Run a query written against the projection's own table."""
-        result = await self.connection.execute(query)
+    async def fetch(self, query: sa.Select[Any], **parameters: object) -> Sequence[sa.Row[Any]]:
+        """Run a query written against the projection's own table; `parameters` are for its bound names, if any."""
+        result = await self.connection.execute(query, parameters)
         rows: Sequence[sa.Row[Any]] = result.all()
         return rows
 
-    async def rows[R: Row](self, projection: Projection[R], query: sa.Select[Any]) -> list[R]:
+    async def rows[R: Row](self, projection: Projection[R], query: sa.Select[Any], **parameters: object) -> list[R]:
         """Run a query that selects the whole table, as the projection's rows."""
-        return [projection.row(*row) for row in await self.fetch(query)]
+        return [projection.row(*row) for row in await self.fetch(query, **parameters)]
 
 
 class ReadModels:
@@ -155,10 +155,6 @@ _MOVE = """UPDATE generations SET positions = $3::text::jsonb, log = $4, log_seq
            WHERE projection = $6 AND generation = $7 AND status = 'live' AND positions = $8::text::jsonb
              AND NOT EXISTS (SELECT FROM projection_controls WHERE projection = $6 AND paused)"""
 
-# What a crash takes from a read model, rows and checkpoint alike, is read again from the stream: nobody need wait for
-# the disk. Said within the transaction, it ends with it.
-_RELAXED = "set_config('synchronous_commit', 'off', true)"
-
 
 class LiveReadModel:
     """A projection's live generation as the projector writes it (engine.ports.ReadModel)."""
@@ -174,8 +170,7 @@ class LiveReadModel:
         self._rows = Rows(self._projection, schema_of(self._projection.name, generation))
         insert, delete = self._rows.write("EXISTS (SELECT FROM moved)")
         self._write = (
-            f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete})"
-            f" SELECT count(*), {_RELAXED} FROM moved"
+            f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete}) SELECT count(*) FROM moved"
         )
 
     async def checkpoint(self) -> Checkpoint:

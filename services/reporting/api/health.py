@@ -137,9 +137,8 @@ async def find(
 async def get(cooperative_id: UUID, moment: MomentOf) -> HealthAnswer:
     """Return one cooperative's health with the rule and the events that decided it."""
     async with moment.read() as reading:
-        verdict = await reading.verdict(cooperative_id)
-        mentored = await reading.mentored([cooperative_id])
-        return health_answer(reading.stamp, verdict, cooperative_id in mentored)
+        verdict, mentored = await reading.one(cooperative_id)
+        return health_answer(reading.stamp, verdict, mentored)
 
 
 @routes.get("/v1/kecamatan", callers=roles.READERS, response_model=KecamatanList, summary="Counts of every kecamatan")

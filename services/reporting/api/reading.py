@@ -88,11 +88,12 @@ class Reading:
             if verdict and kecamatan_code in (None, verdict.kecamatan_code):
                 yield verdict
 
-    async def verdict(self, cooperative_id: UUID) -> Verdict:
-        """Return one verdict. Raises NoSuchCooperative when it doesn't count."""
-        for row in await self.view.rows(projection, health_status.cooperative(cooperative_id)):
-            if verdict := self.rule.judge(facts_of(row)):
-                return verdict
+    async def one(self, cooperative_id: UUID) -> tuple[Verdict, bool]:
+        """Return a verdict, and whether a request about it is open. Raises NoSuchCooperative when it doesn't count."""
+        rows = await self.view.rows(projection, health_status.ABOUT_ONE, cooperative_id=cooperative_id)
+        for row in rows:
+            if row.kind == "cooperative" and (verdict := self.rule.judge(facts_of(row))):
+                return verdict, any(self._open_in(each) for each in rows if each.kind == "request")
         raise NoSuchCooperative
 
     async def mentored(self, cooperative_ids: Sequence[UUID]) -> frozenset[UUID]:
