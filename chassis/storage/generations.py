@@ -96,12 +96,11 @@ class BuildingGeneration:
         self._empty = False
 
     async def _replace(self, connection: Connection, rows: Mapping[Hashable, Row | None]) -> None:
-        insert, delete = self._rows.write()
         kept = [row for row in rows.values() if row is not None]
         for start in range(0, len(kept), _CHUNK):
-            await connection.execute(insert, encoded(kept[start : start + _CHUNK]))
+            await connection.execute(self._rows.insert(), encoded(kept[start : start + _CHUNK]))
         if gone := [key for key, row in rows.items() if row is None]:
-            await connection.execute(delete.replace("$2", "$1"), gone)
+            await connection.execute(self._rows.delete(), gone)
 
     async def _change(self, connection: AsyncConnection, change: sa.Update) -> None:
         if (await connection.execute(change)).rowcount != 1:

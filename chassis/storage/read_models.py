@@ -168,7 +168,8 @@ class LiveReadModel:
     def _use(self, generation: int) -> None:
         self._generation = generation
         self._rows = Rows(self._projection, schema_of(self._projection.name, generation))
-        insert, delete = self._rows.write("EXISTS (SELECT FROM moved)")
+        fenced = "EXISTS (SELECT FROM moved)"
+        insert, delete = self._rows.insert(fenced), self._rows.delete("$2", fenced)
         self._write = (
             f"WITH moved AS ({_MOVE} RETURNING 1), kept AS ({insert}), gone AS ({delete}) SELECT count(*) FROM moved"
         )
