@@ -13,6 +13,7 @@ from chassis.definitions.cells import RowProblem
 from chassis.definitions.decider import Command, Missing, Rejection
 from chassis.engine.handling import Handler, Loaded, NothingDecided, Order
 from chassis.engine.ports import AlreadyClaimed, Appended, Commit, WrongVersion
+from chassis.http.accept import preferred
 from chassis.http.annotated import annotated
 from chassis.http.calls import Body, Call
 from chassis.http.uploads import Table
@@ -144,19 +145,8 @@ AsWorkbook = Annotated[bool, Depends(_prefers_workbook)]
 
 
 def prefers_workbook(accept: str) -> bool:
-    """Tell whether a workbook is asked for by name, and rather than JSON (RFC 9110, section 12.5.1)."""
-    weights: dict[str, float] = {}
-    for offer in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in offer.split(";"))
-        weights[media] = next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
-    return weights.get(XLSX, 0) > weights.get("application/json", 0)
-
-
-def _weight(written: str) -> float:
-    try:
-        return float(written)
-    except ValueError:
-        return 0
+    """Tell whether a workbook is asked for, and not less than JSON."""
+    return preferred(accept, {"json": "application/json", "xlsx": XLSX}) == "xlsx"
 
 
 async def answer_import(

@@ -17,6 +17,7 @@ from chassis.definitions.decider import Invalid, Missing, Rejection
 from chassis.definitions.values import Date, KecamatanCode, ShortText, Text
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import Stream
+from chassis.http.accept import preferred
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.problems import MEDIA_TYPE
@@ -24,7 +25,6 @@ from chassis.http.routing import Routes
 from chassis.storage.read_models import ReadModels
 from contracts import roles
 from contracts.regions import kecamatan
-from services.reporting.api.accept import preferred
 from services.reporting.api.reading import Moment, MomentOf, NoSuchKecamatan, Reading, Stamp, Timestamp
 from services.reporting.documents.formats import FORMATS
 from services.reporting.domain import camat_report_issue as issue

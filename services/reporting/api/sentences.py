@@ -1,26 +1,12 @@
 """What happened, in a sentence that an officer or a camat reads."""
 
 from collections.abc import Iterable
-from datetime import date
 
 from contracts import mentoring, rat, registry, reporting
 from contracts.envelope import PublicEvent
 from contracts.regions import kecamatan
+from services.reporting.documents import wording
 
-_MONTHS = (
-    "Januari",
-    "Februari",
-    "Maret",
-    "April",
-    "Mei",
-    "Juni",
-    "Juli",
-    "Agustus",
-    "September",
-    "Oktober",
-    "November",
-    "Desember",
-)
 _FIELDS = {
     "name": "nama",
     "legal_entity_number": "nomor badan hukum",
@@ -85,13 +71,6 @@ _OUTCOMES = {
     "unreachable": "koperasi tidak dapat dihubungi",
     "withdrawn": "permohonan ditarik kembali",
 }
-_STATUSES = {
-    "healthy": "sehat",
-    "on_track": "menuju sehat",
-    "inconsistent": "tidak rutin RAT",
-    "lapsed": "tidak RAT",
-    "not_yet_due": "belum wajib RAT",
-}
 
 
 def sentence(event: PublicEvent) -> str:
@@ -137,7 +116,7 @@ def sentence(event: PublicEvent) -> str:
             )
         case rat.RATPlanned():
             return (
-                f"RAT Tahun Buku {event.book_year} direncanakan pada {in_words(event.planned_on)}"
+                f"RAT Tahun Buku {event.book_year} direncanakan pada {wording.day(event.planned_on)}"
                 f" di {_quoted(event.venue)}."
             )
         case rat.WarningIssued():
@@ -148,7 +127,7 @@ def sentence(event: PublicEvent) -> str:
         case mentoring.MentoringRequested():
             return f"Permohonan pendampingan masuk melalui {_CHANNELS[event.channel]}: {_CATEGORIES[event.category]}."
         case mentoring.MentoringAccepted():
-            return f"Permohonan pendampingan disetujui; tim akan berkunjung pada {in_words(event.visit_on)}."
+            return f"Permohonan pendampingan disetujui; tim akan berkunjung pada {wording.day(event.visit_on)}."
         case mentoring.MentoringDeclined():
             return "Permohonan pendampingan tidak dapat dipenuhi."
         case mentoring.MentoringRedirected():
@@ -166,14 +145,9 @@ def sentence(event: PublicEvent) -> str:
     raise LookupError(f"no sentence for {event.type_name()}")
 
 
-def in_words(day: date) -> str:
-    """Return a day as it is written in a letter: 5 Maret 2024."""
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-
-
 def _legal_entity(event: registry.CooperativeRegistered) -> str:
     number = f" nomor {event.legal_entity_number}" if event.legal_entity_number else ""
-    day = f" tanggal {in_words(event.legal_entity_date)}" if event.legal_entity_date else ""
+    day = f" tanggal {wording.day(event.legal_entity_date)}" if event.legal_entity_date else ""
     return f", badan hukum{number}{day}" if number or day else ""
 
 
@@ -196,8 +170,8 @@ def _health(event: reporting.HealthStatusChanged) -> str:
     if event.to is None:
         return "Koperasi tidak lagi dihitung."
     if event.from_ is None:
-        return f"Status kesehatan koperasi: {_STATUSES[event.to]}."
-    return f"Status kesehatan koperasi berubah dari {_STATUSES[event.from_]} menjadi {_STATUSES[event.to]}."
+        return f"Status kesehatan koperasi: {wording.NUMBER[event.to]}."
+    return f"Status kesehatan koperasi berubah dari {wording.NUMBER[event.from_]} menjadi {wording.NUMBER[event.to]}."
 
 
 def _place(code: str) -> str:

@@ -23,7 +23,7 @@ _compiling = Lock()
 
 
 def as_pdf(page: Page, *, made_at: int) -> bytes:
-    """Return the page as PDF; `made_at` (seconds since 1970 UTC) goes into its metadata. Blocks for some 50 ms."""
+    """Return the page as PDF; `made_at` (seconds since 1970 UTC) goes into its metadata. Blocks meanwhile."""
     inputs = {"page": json.dumps(_breakable(asdict(page)), ensure_ascii=False)}
     with _compiling:
         try:

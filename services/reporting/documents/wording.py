@@ -124,17 +124,9 @@ def held(line: Line, book_year: int) -> str:
 
 
 def _held(year: Year) -> str:
-    match year.state:
-        case "on_time" if year.held_on:
-            return short_day(year.held_on)
-        case "late" if year.held_on:
-            return f"{short_day(year.held_on)} *"
-        case "attested":
-            return "diakui"
-        case "pending":
-            return "menunggu"
-        case _:
-            return "belum"
+    if year.held_on is None:
+        return STATE[year.state]
+    return f"{short_day(year.held_on)} *" if year.state == "late" else short_day(year.held_on)
 
 
 def legend(rule: RuleInForce) -> str:

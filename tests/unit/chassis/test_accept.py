@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.reporting.api.accept import preferred
+from chassis.http.accept import preferred
 from services.reporting.documents.formats import FORMATS
 
 OFFERED = {name: rendering.media_type for name, rendering in FORMATS.items()}
