@@ -4,7 +4,6 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -12,20 +11,14 @@ import asyncpg
 import httpx
 import msgspec
 import pytest
-from fastapi import FastAPI
+from alone import answering, runtime_on
 from figures import percentile
 
 from chassis.definitions import clock
 from chassis.engine.ports import Checkpoint
-from chassis.http.application import application
-from chassis.http.runtime import Runtime
 from chassis.storage import database
-from chassis.storage.database import UNREACHABLE
-from chassis.storage.event_store import PostgresEventStore
 from chassis.storage.generations import building
 from chassis.storage.migrations import migrate
-from chassis.storage.read_models import ReadModels
-from contracts.envelope import SERVICES
 from contracts.regions import all_kecamatan
 from services.reporting import api
 from services.reporting.domain import facts
@@ -118,29 +111,11 @@ async def answered(client: httpx.AsyncClient, path: str, as_of: date) -> None:
 async def world(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Reporting's routes on a database of their own."""
     await migrate(database_url, service.migrations)
-    async with database.connect(database_url) as opened:
-        runtime = Runtime(
-            service="reporting",
-            known_services=frozenset(SERVICES),
-            store=PostgresEventStore(opened.pool),
-            read_models=ReadModels(opened),
-            today=None,
-            wake=lambda: None,
-            reachable=opened.reachable,
-            operations=dict,
-        )
-
-        @asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[Runtime]:
-            yield runtime
-
-        app = application("reporting", "", api.ROUTES, lifespan, UNREACHABLE)
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://reporting") as client,
-        ):
-            yield client
+    async with (
+        database.connect(database_url) as opened,
+        answering(runtime_on(opened, "reporting", None), api.ROUTES) as client,
+    ):
+        yield client
 
 
 async def fill(database_url: str, cooperatives: int, codes: list[str]) -> None:

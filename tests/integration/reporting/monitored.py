@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from alone import runtime_on
 from eventually import eventually
 from projecting import MemoryFeed
 
@@ -16,10 +17,8 @@ from chassis.engine.ports import StoredEvent
 from chassis.engine.projector import Projector
 from chassis.http.runtime import Runtime
 from chassis.storage.database import Database
-from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.read_models import ReadModels
 from contracts import rat, registry
-from contracts.envelope import SERVICES, PublicEvent
+from contracts.envelope import PublicEvent
 from services.reporting.domain.announced_health import HealthStatusChanged, decider
 from services.reporting.monitor import Monitor
 from services.reporting.projections.health_status import projection
@@ -72,19 +71,7 @@ class Monitored:
     @classmethod
     def on(cls, database: Database, today: date = TODAY) -> "Monitored":
         """Start on a database as a process would."""
-        return cls(
-            database,
-            Runtime(
-                service="reporting",
-                known_services=frozenset(SERVICES),
-                store=PostgresEventStore(database.pool),
-                read_models=ReadModels(database),
-                today=today,
-                wake=lambda: None,
-                reachable=database.reachable,
-                operations=dict,
-            ),
-        )
+        return cls(database, runtime_on(database, "reporting", today))
 
     def publish(self, *events: PublicEvent) -> None:
         """Put events about cooperatives on the log."""

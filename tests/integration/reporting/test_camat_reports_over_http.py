@@ -4,7 +4,6 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,17 +11,13 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from alone import answering, runtime_on
 
 from chassis.definitions.projection import Projection
 from chassis.engine.ports import LogMessage, PublicMessage
 from chassis.engine.projector import Projector
-from chassis.http.application import application
 from chassis.http.runtime import Runtime
-from chassis.storage.archive import Archive
-from chassis.storage.database import UNREACHABLE, Database
-from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.read_models import ReadModels
+from chassis.storage.database import Database
 from contracts import mentoring, rat, registry
 from contracts.envelope import SERVICES, Envelope, PublicEvent
 from services.reporting.documents.formats import FORMATS
@@ -98,30 +93,11 @@ class Reporting:
 
 @pytest.fixture
 async def reporting(service_database: Database) -> AsyncIterator[Reporting]:
-    read_models = ReadModels(service_database)
-    runtime = Runtime(
-        service="reporting",
-        known_services=frozenset(SERVICES),
-        store=PostgresEventStore(service_database.pool),
-        read_models=read_models,
-        today=TODAY,
-        wake=lambda: None,
-        reachable=service_database.reachable,
-        operations=dict,
-        archive=Archive(service_database.pool),
-    )
+    runtime = runtime_on(service_database, "reporting", TODAY)
     for projection in (health_status.projection, camat_reports.projection):
-        await read_models.live(projection).checkpoint()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[Runtime]:
-        yield runtime
-
-    app = application("reporting", "", service.routes, lifespan, UNREACHABLE)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://reporting") as http:
-            yield Reporting(runtime, http)
+        await runtime.read_models.live(projection).checkpoint()
+    async with answering(runtime, service.routes) as http:
+        yield Reporting(runtime, http)
 
 
 def registered(cooperative_id: UUID, name: str = "Koperasi Melati", kecamatan_code: str = WAGIR) -> PublicEvent:

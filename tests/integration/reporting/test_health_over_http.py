@@ -1,7 +1,6 @@
 """Health and counts over HTTP: public events in, answers out, through PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,15 +8,11 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from alone import answering, runtime_on
 
 from chassis.engine.ports import Checkpoint, LogMessage
 from chassis.engine.projector import Projector
-from chassis.http.application import application
-from chassis.http.runtime import Runtime
-from chassis.storage.database import UNREACHABLE, Database
-from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.read_models import ReadModels
+from chassis.storage.database import Database
 from contracts import mentoring, rat, registry
 from contracts.envelope import SERVICES, Envelope, PublicEvent
 from services.reporting import api
@@ -76,30 +71,12 @@ class Reporting:
 
 @pytest.fixture
 async def reporting(service_database: Database) -> AsyncIterator[Reporting]:
-    read_models = ReadModels(service_database)
-    runtime = Runtime(
-        service="reporting",
-        known_services=frozenset(SERVICES),
-        store=PostgresEventStore(service_database.pool),
-        read_models=read_models,
-        today=TODAY,
-        wake=lambda: None,
-        reachable=service_database.reachable,
-        operations=dict,
-    )
-    live = read_models.live(projection)
+    runtime = runtime_on(service_database, "reporting", TODAY)
+    live = runtime.read_models.live(projection)
     assert await live.checkpoint() == Checkpoint()
     projector = Projector(projection, live, feed=None, moved=runtime.note)  # type: ignore[arg-type]
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[Runtime]:
-        yield runtime
-
-    app = application("reporting", "", api.ROUTES, lifespan, UNREACHABLE)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://reporting") as http:
-            yield Reporting(projector, http)
+    async with answering(runtime, api.ROUTES) as http:
+        yield Reporting(projector, http)
 
 
 def registered(cooperative_id: UUID, kecamatan_code: str | None = WAGIR, **more: Any) -> PublicEvent:
