@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -19,7 +19,7 @@ from chassis.definitions.decider import Decider
 from chassis.definitions.projection import Projection
 from chassis.definitions.reaction import Reaction
 from chassis.engine.codec import Codec
-from chassis.engine.ports import Feed, PublicMessage, StoredEvent
+from chassis.engine.ports import Feed, NothingToFeed, PublicMessage, StoredEvent
 from chassis.engine.projector import Projector
 from chassis.engine.reactions import Reactor
 from chassis.engine.relay import Relay
@@ -45,6 +45,8 @@ from contracts.envelope import SERVICES, Envelope, PublicEvent, nats_subject
 log = structlog.get_logger()
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+PREVIOUS_PACE = 1.0
+"""Seconds between two batches of a generation that nobody reads: larger batches cost less."""
 
 type Watcher = Callable[[Runtime, Feed], Awaitable[None]]
 """Work of a service's own that follows the public log, until cancelled."""
@@ -145,6 +147,11 @@ class Background:
         parts: dict[str, Callable[[], Awaitable[None]]] = {"relay": self._guarded_relay(nats, self.relay)}
         for name, projector in self.projectors.items():
             parts[f"projection {name}"] = projector.run
+        # The generation before the live one is kept fed too, so that it can come back at once.
+        for projection in self.service.projections:
+            previous = self.runtime.read_models.previous(projection)
+            kept = Projector(projection, previous, JetStreamFeed(nats), pace=PREVIOUS_PACE)
+            parts[f"previous {projection.name}"] = kept.run
         if self.service.reactions:
             parts["reactions"] = lambda: self._react(store)
         for name, watcher in self.service.watchers.items():
@@ -228,7 +235,8 @@ def build(service: Service, settings: Settings) -> FastAPI:
         async with database.connect(settings.database_url, settings.connections) as store:
             read_models = ReadModels(store)
             for projection in service.projections:
-                await read_models.live(projection).checkpoint()
+                with suppress(NothingToFeed):  # a generation of older code is served as it is, and status says so
+                    await read_models.live(projection).checkpoint()
             runtime = Runtime(
                 service=service.name,
                 known_services=frozenset(SERVICES),

@@ -233,11 +233,15 @@ class GenerationMoved(Exception):
     """Another process advanced, swapped or paused this projection: load its state again."""
 
 
+class NothingToFeed(Exception):
+    """There is no generation that this projector could keep up to date; the text, if any, says what to do."""
+
+
 class ReadModel(Protocol):
-    """A projection's live generation, as the projector writes it."""
+    """A generation of a projection, as the projector writes it."""
 
     async def checkpoint(self) -> Checkpoint:
-        """Return the live generation's checkpoint; makes the first generation when there is none."""
+        """Return the generation's checkpoint; makes the first generation when there is none. Raises NothingToFeed."""
 
     async def paused(self) -> bool:
         """Tell whether an operator paused this projection."""

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from chassis.definitions.projection import Projection, Received, Row
-from chassis.engine.ports import Checkpoint, Feed, GenerationMoved, LogMessage, LogReplaced, ReadModel
+from chassis.engine.ports import Checkpoint, Feed, GenerationMoved, LogMessage, LogReplaced, NothingToFeed, ReadModel
 from chassis.telemetry import tracing
 from contracts.envelope import Envelope
 
@@ -46,7 +46,8 @@ class Projector[R: Row]:
     """Keeps the live generation of one projection up to date. It holds no means of publishing anything.
 
     `moved` is called with the new positions after each commit: readers that wait for a position wake up.
-    While paused, it asks every `poll` seconds whether it still is.
+    While paused, it asks every `poll` seconds whether it still is. After each batch it rests for `pace` seconds: what
+    nobody reads may take fewer, larger batches.
     """
 
     projection: Projection[R]
@@ -55,6 +56,7 @@ class Projector[R: Row]:
     moved: Callable[[str, dict[str, int]], None] = lambda name, positions: None
     status: ProjectorStatus = field(default_factory=ProjectorStatus)
     poll: float = POLL
+    pace: float = 0.0
 
     async def run(self) -> None:
         """Follow the log until cancelled, or until something is wrong: the caller then starts it again.
@@ -65,13 +67,16 @@ class Projector[R: Row]:
         resumable = True
         while True:
             await self._while_paused()
-            checkpoint = await self.read_model.checkpoint()
-            self._note(checkpoint)
-            identity = await self.feed.identity()
-            # In a log made anew the old place means nothing: read it from the start and skip what is known.
-            after = checkpoint.log_sequence if resumable and checkpoint.log == identity else 0
             try:
+                checkpoint = await self.read_model.checkpoint()
+                self._note(checkpoint)
+                identity = await self.feed.identity()
+                # In a log made anew the old place means nothing: read it from the start and skip what is known.
+                after = checkpoint.log_sequence if resumable and checkpoint.log == identity else 0
                 await self._follow(checkpoint, identity, after)
+            except NothingToFeed as nothing:
+                self.status.error = str(nothing) or None
+                await asyncio.sleep(self.poll)
             except (GenerationMoved, LogReplaced) as moved:
                 # A log cut short keeps its identity, and says here that the place is void.
                 resumable = not isinstance(moved, LogReplaced)
@@ -94,6 +99,7 @@ class Projector[R: Row]:
                 elif (await self.read_model.checkpoint()).positions != checkpoint.positions:
                     raise GenerationMoved(self.projection.name)
                 self.status.error = None
+                await asyncio.sleep(self.pace)
 
     async def apply(self, batch: Sequence[LogMessage], before: Checkpoint, identity: str) -> Checkpoint:
         """Fold a batch into the rows and move the checkpoint, together. Raises SequenceGap."""

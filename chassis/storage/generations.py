@@ -13,9 +13,9 @@ from asyncpg.pgproto import pgproto
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.definitions.projection import Projection, Row
-from chassis.engine.ports import Checkpoint
+from chassis.engine.ports import Checkpoint, NothingToFeed
 from chassis.storage.database import LOST, UNREACHABLE, Connection, Database
-from chassis.storage.read_models import LiveReadModel, create_generation, generations, schema_of
+from chassis.storage.read_models import FedReadModel, create_generation, generations, schema_of
 from chassis.storage.rows import Rows, encoded
 
 log = structlog.get_logger()
@@ -152,14 +152,14 @@ class BuildingGeneration:
             await _limit_waiting(connection)
             live = sa.select(c.positions).where(of_projection, c.status == "live").with_for_update()
             await catch_up(await connection.scalar(live) or {})
-            for was, becomes in (("previous", "failed"), ("live", "previous")):
+            for was, becomes in (("previous", "retired"), ("live", "previous")):
                 change = generations.update().where(of_projection, c.status == was)
                 await connection.execute(change.values(status=becomes))
             await self._change(connection, generations.update().where(self._own).values(status="live"))
 
     async def drop(self) -> None:
         """Drop it, unless it is live, and what its swap made useless."""
-        await _drop(self._database, self._projection.name, self._own | (generations.c.status == "failed"))
+        await _drop(self._database, self._projection.name, self._own | (generations.c.status == "retired"))
 
 
 @asynccontextmanager
@@ -175,7 +175,8 @@ async def building(database: Database, projection: Projection[Any]) -> AsyncIter
         if not await holder.scalar(sa.select(sa.func.pg_try_advisory_lock(lock))):
             raise RebuildRunning(f"A rebuild of {projection.name} is running already: wait for it, or stop it.")
         try:
-            await LiveReadModel(database, projection).checkpoint()  # makes the first generation, if there is none
+            with suppress(NothingToFeed):
+                await FedReadModel(database, projection, "live").checkpoint()  # makes the first, if there is none
             generation = await _start(database, projection)
             try:
                 yield generation
@@ -189,7 +190,7 @@ async def building(database: Database, projection: Projection[Any]) -> AsyncIter
 async def _start(database: Database, projection: Projection[Any]) -> BuildingGeneration:
     c = generations.c
     of_projection = c.projection == projection.name
-    await _drop(database, projection.name, c.status.in_(["building", "failed"]))
+    await _drop(database, projection.name, c.status.in_(["building", "retired"]))
     async with database.engine.begin() as connection:
         number = 1 + (await connection.execute(sa.select(sa.func.max(c.generation)).where(of_projection))).scalar_one()
         await create_generation(connection, projection, number, "building", indexes=False)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.definitions.projection import Projection, Row
-from chassis.engine.ports import Checkpoint, GenerationMoved
+from chassis.engine.ports import Checkpoint, GenerationMoved, NothingToFeed
 from chassis.storage.database import Database
 from chassis.storage.rows import Rows, encoded
 
@@ -27,6 +27,11 @@ generations = sa.Table(
     sa.Column("positions", JSONB),
     sa.Column("log", sa.Text),
     sa.Column("log_sequence", sa.BigInteger),
+    sa.Column("fence", sa.BigInteger),
+    sa.Column("revision", sa.BigInteger),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("code", sa.Text),
+    sa.Column("replaced_at", sa.DateTime(timezone=True)),
     sa.Column("made_at", sa.DateTime(timezone=True)),
     sa.Column("moved_at", sa.DateTime(timezone=True)),
 )
@@ -37,8 +42,8 @@ controls = sa.Table(
     sa.Column("paused", sa.Boolean),
 )
 # Built once: every read begins with the first, and every idle second with the second.
-_LIVE = sa.select(generations).where(
-    generations.c.projection == sa.bindparam("projection"), generations.c.status == "live"
+_OF_STATUS = sa.select(generations).where(
+    generations.c.projection == sa.bindparam("projection"), generations.c.status == sa.bindparam("status")
 )
 _LIVE_GENERATION = "SELECT generation FROM generations WHERE projection = $1 AND status = 'live'"
 _PAUSED = sa.select(controls.c.projection).where(controls.c.projection == sa.bindparam("projection"), controls.c.paused)
@@ -94,7 +99,7 @@ class ReadModels:
     async def view(self, projection: Projection[Any]) -> AsyncIterator[View]:
         """Open the live generation for reading: one snapshot, so rows and positions belong together."""
         async with self._database.snapshot() as connection:
-            live = await _live(connection, projection.name)
+            live = await _of_status(connection, projection.name, "live")
             if live is None:
                 raise LookupError(f"projection {projection.name} has no generation yet")
             schema = schema_of(projection.name, live.generation)
@@ -120,7 +125,7 @@ class ReadModels:
     async def positions(self, projection: Projection[Any]) -> Mapping[str, int]:
         """Return the live generation's positions; empty when there is none yet."""
         async with self._database.engine.connect() as connection:
-            live = await _live(connection, projection.name)
+            live = await _of_status(connection, projection.name, "live")
         return live.positions if live else {}
 
     async def list(self) -> list[Generation]:
@@ -146,27 +151,32 @@ class ReadModels:
             for row in rows
         ]
 
-    def live(self, projection: Projection[Any]) -> "LiveReadModel":
-        """Return the projector's side of a projection."""
-        return LiveReadModel(self._database, projection)
+    def live(self, projection: Projection[Any]) -> "FedReadModel":
+        """Return the projector's side of the generation that readers see."""
+        return FedReadModel(self._database, projection, "live")
+
+    def previous(self, projection: Projection[Any]) -> "FedReadModel":
+        """Return the projector's side of the generation before the live one: it stays fed, so that it can come back."""
+        return FedReadModel(self._database, projection, "previous")
 
 
 _MOVE = """UPDATE generations SET positions = $3::text::jsonb, log = $4, log_sequence = $5, moved_at = clock_timestamp()
-           WHERE projection = $6 AND generation = $7 AND status = 'live' AND positions = $8::text::jsonb
+           WHERE projection = $6 AND generation = $7 AND status = $8 AND positions = $9::text::jsonb AND revision = $10
              AND NOT EXISTS (SELECT FROM projection_controls WHERE projection = $6 AND paused)"""
 
 
-class LiveReadModel:
-    """A projection's live generation as the projector writes it (engine.ports.ReadModel)."""
+class FedReadModel:
+    """A generation that a projector keeps up to date (engine.ports.ReadModel): the live one, or the one before."""
 
-    def __init__(self, database: Database, projection: Projection[Any]) -> None:
-        """Write the live generation of `projection`."""
+    def __init__(self, database: Database, projection: Projection[Any], status: str) -> None:
+        """Write the generation of `projection` that is `live` or `previous`, whichever that is at the moment."""
         self._database = database
         self._projection = projection
-        self._use(0)
+        self._status = status
+        self._use(0, 0)
 
-    def _use(self, generation: int) -> None:
-        self._generation = generation
+    def _use(self, generation: int, revision: int) -> None:
+        self._generation, self._revision = generation, revision
         self._rows = Rows(self._projection, schema_of(self._projection.name, generation))
         fenced = "EXISTS (SELECT FROM moved)"
         insert, delete = self._rows.insert(fenced), self._rows.delete("$2", fenced)
@@ -175,19 +185,30 @@ class LiveReadModel:
         )
 
     async def checkpoint(self) -> Checkpoint:
-        """Return the live generation's checkpoint; makes the first generation when there is none."""
+        """Return the generation's checkpoint; makes the first live generation when there is none.
+
+        Raises NothingToFeed when there is no previous one, or when another version of the code made it.
+        """
         async with self._database.engine.begin() as connection:
-            live = await _live(connection, self._projection.name)
-            if live is None:
+            fed = await _of_status(connection, self._projection.name, self._status)
+            if fed is None and self._status == "live":
                 await _lock_projection(connection, self._projection.name)
-                live = await _live(connection, self._projection.name)
-            if live is None:
-                await create_generation(connection, self._projection, 1, "live")
-                self._use(1)
-                return Checkpoint()
-        if live.generation != self._generation:
-            self._use(live.generation)
-        return Checkpoint(live.positions, live.log, live.log_sequence)
+                fed = await _of_status(connection, self._projection.name, self._status)
+                if fed is None:
+                    await create_generation(connection, self._projection, 1, "live")
+                    self._use(1, 0)
+                    return Checkpoint()
+        if fed is None:
+            raise NothingToFeed
+        if fed.version != self._projection.version:
+            raise NothingToFeed(
+                f"generation {fed.generation} was made by version {fed.version} of the projection, and this code is"
+                f" version {self._projection.version}: it stands still until you run `dinkop rebuild"
+                f" {self._projection.name}`"
+            )
+        if (fed.generation, fed.revision) != (self._generation, self._revision):
+            self._use(fed.generation, fed.revision)
+        return Checkpoint(fed.positions, fed.log, fed.log_sequence)
 
     async def paused(self) -> bool:
         """Tell whether an operator paused this projection."""
@@ -206,7 +227,7 @@ class LiveReadModel:
 
         Raises GenerationMoved, and has then changed nothing, when the checkpoint is not `before`. Moving it takes
         its row's lock: that fences off a second projector, a swap and a pause, so that what is written belongs to
-        the generation that is live, and rows read since `before` are still what they were.
+        the generation it was folded for, and rows read since `before` are still what they were.
         """
         kept = encoded([row for row in rows.values() if row is not None])
         gone = [key for key, row in rows.items() if row is None]
@@ -220,7 +241,9 @@ class LiveReadModel:
                 after.log_sequence,
                 self._projection.name,
                 self._generation,
+                self._status,
                 _positions(before),
+                self._revision,
             )
         except asyncpg.UndefinedTableError:
             moved = 0
@@ -250,8 +273,8 @@ async def create_generation(
     )
 
 
-async def _live(connection: AsyncConnection, projection: str) -> sa.Row[Any] | None:
-    return (await connection.execute(_LIVE, {"projection": projection})).first()
+async def _of_status(connection: AsyncConnection, projection: str, status: str) -> sa.Row[Any] | None:
+    return (await connection.execute(_OF_STATUS, {"projection": projection, "status": status})).first()
 
 
 async def _lock_projection(connection: AsyncConnection, projection: str) -> None:

@@ -475,7 +475,7 @@ async def test_a_generation_that_somebody_still_reads_is_dropped_later(
         rows = await view.rows(plots, sa.select(plots.table))
         await world.rebuild()
         await world.rebuild()
-        assert await world.generations() == [(1, "failed"), (2, "previous"), (3, "live")]
+        assert await world.generations() == [(1, "retired"), (2, "previous"), (3, "live")]
         assert await view.rows(plots, sa.select(plots.table)) == rows
     await world.rebuild()
     assert await world.generations() == [(3, "previous"), (4, "live")]
