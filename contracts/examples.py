@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.envelope import Envelope, PublicEvent, nats_subject
 from contracts.mentoring import (
@@ -17,6 +17,7 @@ from contracts.mentoring import (
     MentoringRedirected,
     MentoringRequested,
 )
+from contracts.operations import REBUILT
 from contracts.rat import (
     RATAnnulled,
     RATAttested,
@@ -355,6 +356,37 @@ _HISTORY: tuple[tuple[str, PublicEvent], ...] = (
             done_on=date(2025, 4, 22),
         ),
     ),
+    *(
+        (
+            f"2027-01-12T09:{minute:02}:31.000207",
+            rebuilt(
+                projection_id=uuid5(NAMESPACE_URL, f"/dinkop/{service}/projections/{projection}"),
+                projection=projection,
+                generation=2,
+                version=1,
+                code="1e27ae6a6b41bd7a2ee0b7f6c6a2e0b9fd1f3c4fd5ab6dd5b24d52b4d5a0f7a1",
+                positions=positions,
+                rows=3,
+                digest="5c0c4ecf1a1d3f7e5b8f0f6f9df5c2c7a1f0f1b1b3c4a5d6e7f8091a2b3c4d5e",
+                added=0,
+                changed=0,
+                removed=0,
+            ),
+        )
+        for minute, ((service, rebuilt), (projection, positions)) in enumerate(
+            zip(
+                REBUILT.items(),
+                (
+                    ("cooperatives", {"registry": 8}),
+                    ("plans", {"registry": 8, "rat": 7}),
+                    ("requests", {"mentoring": 7}),
+                    ("health_status", {"registry": 8, "rat": 7, "mentoring": 7}),
+                ),
+                strict=True,
+            ),
+            start=4,
+        )
+    ),
 )
 
 
@@ -364,7 +396,9 @@ def _in_envelopes() -> Iterator[Example]:
     versions: Counter[tuple[str, UUID]] = Counter()
     for number, (recorded, event) in enumerate(_HISTORY, start=1):
         subject = next(
-            getattr(event, name) for name in ("report_id", "request_id", "cooperative_id") if hasattr(event, name)
+            getattr(event, name)
+            for name in ("report_id", "request_id", "cooperative_id", "projection_id")
+            if hasattr(event, name)
         )
         sequences[event.service] += 1
         versions[event.service, subject] += 1

@@ -36,7 +36,7 @@ def path(service: Service, stream: str, event: type[Event], version: int) -> Pat
 def stored_events() -> Iterator[tuple[Service, str, type[Event]]]:
     """Yield every type of stored event, with its service and kind of stream."""
     for service in SERVICES:
-        for decider in service.deciders:
+        for decider in service.every_decider:
             for event in decider.events:
                 yield service, decider.stream, event
 

@@ -17,6 +17,7 @@ from contracts.regions import kecamatan, resolve_kecamatan, village
 
 PUBLIC_TYPES = {
     "registry": {
+        "ProjectionRebuilt",
         "CooperativeRegistered",
         "CooperativeCorrected",
         "CooperativeRelocated",
@@ -27,6 +28,7 @@ PUBLIC_TYPES = {
         "MinistryRecordChanged",
     },
     "rat": {
+        "ProjectionRebuilt",
         "RATHeld",
         "RATVerified",
         "RATCorrected",
@@ -36,6 +38,7 @@ PUBLIC_TYPES = {
         "WarningIssued",
     },
     "mentoring": {
+        "ProjectionRebuilt",
         "MentoringRequested",
         "MentoringAccepted",
         "MentoringDeclined",
@@ -45,6 +48,7 @@ PUBLIC_TYPES = {
         "MentoringPeopleForgotten",
     },
     "reporting": {
+        "ProjectionRebuilt",
         "HealthStatusChanged",
         "CamatReportIssued",
         "CamatReportAcknowledged",
@@ -121,7 +125,7 @@ def test_readers_accept_a_field_they_do_not_know(event: type[PublicEvent]) -> No
 @every_event
 def test_an_event_is_filed_under_six_digits_of_its_kecamatan(event: type[PublicEvent]) -> None:
     message = committed("examples", event)
-    digits = message["data"]["kecamatan_code"].replace(".", "")
+    digits = message["data"].get("kecamatan_code", "00.00.00").replace(".", "")  # a projection lies nowhere
     assert message["subject"] == f"dinkop.v1.{event.service}.{event.__name__}.{digits}"
 
 
@@ -129,8 +133,9 @@ def test_the_examples_lie_in_real_places_and_in_order() -> None:
     last: dict[str, Any] = {}
     for example in EXAMPLES:
         data = example.event.model_dump()
-        assert kecamatan(data["kecamatan_code"])
-        assert resolve_kecamatan(data["kecamatan_code"]) == data["kecamatan_code"]
+        if place_code := data.get("kecamatan_code"):
+            assert kecamatan(place_code)
+            assert resolve_kecamatan(place_code) == place_code
         if code := data.get("village_code"):
             place = village(code)
             assert place is not None

@@ -21,7 +21,7 @@ CASES = [
 
 
 def decider_of(service: Service, stream: str) -> Decider[object, object, Event]:
-    return next(decider for decider in service.deciders if decider.stream == stream)
+    return next(decider for decider in service.every_decider if decider.stream == stream)
 
 
 @pytest.mark.parametrize(("service", "stream", "event", "version"), CASES)
@@ -40,7 +40,7 @@ def test_a_stored_event_of_any_version_can_be_read_and_published(
     if version == event.schema_version:
         # Nothing of what was stored is lost on the way: a field that is not read any more would be.
         assert json.loads(decoded.model_dump_json()).items() >= json.loads(text).items()
-    assert isinstance(service.publish(UUID(int=2), decoded), PublicEvent)
+    assert isinstance(service.public_event(Stream(stream, UUID(int=2)), decoded), PublicEvent)
 
 
 def test_no_sample_belongs_to_an_event_that_the_code_forgot() -> None:
