@@ -92,6 +92,7 @@ NEEDING_A_SYSTEM: list[tuple[str, ...]] = [
     ("status",),
     ("projections",),
     ("import", "ods", str(Path(__file__))),
+    ("pause", "all"),
     ("rebuild", "all"),
     ("events", "tail", "--no-follow"),
     ("events", "show", "018fd5a0-6c00-7a10-8000-000000000001"),

@@ -1,0 +1,1 @@
+"""The commands, one module a group; each opens what it needs only when it runs."""

@@ -1,0 +1,64 @@
+"""`dinkop up` and `dinkop demo`: the whole system on this machine."""
+
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dinkop.home import Home, Running
+from dinkop.ports import Ports
+from dinkop.terminal import HomeOption, PortBaseOption, carry_out, out, progress_bar
+
+commands = typer.Typer()
+
+
+@commands.command()
+def up(home: HomeOption = None, port_base: PortBaseOption = None) -> None:
+    """Start the whole system on this machine; Ctrl-C stops it."""
+    _run(home, port_base, dict(os.environ), _announce)
+
+
+@commands.command()
+def demo(home: HomeOption = None, port_base: PortBaseOption = None) -> None:
+    """Start the system and, on an empty home, fill it with the demonstration regency."""
+    from dinkop.demonstration.filling import fill_once
+    from dinkop.demonstration.regency import TODAY
+    from dinkop.demonstration.tour import sights
+
+    environment = {"DINKOP_TODAY": TODAY.isoformat(), **os.environ}
+    chosen = Home.choose(home)
+
+    async def fill(running: Running) -> None:
+        with progress_bar("Demonstration") as progress:
+            await fill_once(chosen, running, progress)
+        await _announce(running)
+        today = environment["DINKOP_TODAY"]
+        out.print(f"Today is pinned to {today} (DINKOP_TODAY). Try:", highlight=False)
+        async for what, command in sights(running.services):
+            out.print(f"  {what}:\n    {command}", highlight=False, soft_wrap=True)
+
+    _run(home, port_base, environment, fill)
+
+
+def _run(
+    home: Path | None,
+    port_base: int | None,
+    environment: dict[str, str],
+    on_ready: Callable[[Running], Coroutine[Any, Any, None]],
+) -> None:
+    from dinkop.supervisor import Supervisor
+
+    ports = Ports() if port_base is None else Ports.after(port_base)
+    chosen = Home.choose(home)
+    out.print(f"Starting on {chosen.directory} …", highlight=False, soft_wrap=True)
+    carry_out(Supervisor(chosen, ports, environment).run(on_ready))
+    out.print("Stopped.")
+
+
+async def _announce(running: Running) -> None:
+    for name, url in running.services.items():
+        out.print(f"  {name:<10} {url}/docs", highlight=False, soft_wrap=True)
+    out.print(f"  {'nats':<10} {running.nats_url}", highlight=False, soft_wrap=True)
+    out.print("ready")
