@@ -113,7 +113,10 @@ class Handler[C: Command, S, E: Event]:
 
     def decided(self, order: Order[C], loaded: Loaded[S]) -> Commit:
         """Return what the command appends, given the state. Raises Rejection, NothingDecided."""
-        events = self.decider.decide(order.command, loaded.state)
+        return self.commit(order, self.decider.decide(order.command, loaded.state), loaded)
+
+    def commit(self, order: Order[C], events: Sequence[E], loaded: Loaded[S]) -> Commit:
+        """Return how events are appended that the order was decided to make, given the state. Raises NothingDecided."""
         if not events:
             raise NothingDecided
         before = self.decider.holds(loaded.state)

@@ -1,8 +1,10 @@
 """Carrying out an import: many commands in few round trips, each row whole or refused, progress to be seen."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from chassis.definitions.cells import RowProblem
-from chassis.definitions.decider import Command, Missing, Rejection
+from chassis.definitions.decider import Command, Event, Missing, Rejection
 from chassis.engine.handling import Handler, Loaded, NothingDecided, Order
 from chassis.engine.ports import AlreadyClaimed, Appended, Commit, WrongVersion
 from chassis.http.accept import preferred
@@ -76,22 +78,39 @@ class Progress:
             self._imports[key] = RunningImport(rows=rows, done=done)
 
 
+@dataclass(frozen=True, slots=True)
+class Step[C: Command]:
+    """What one row does: its command, and the events that it was decided to make of the stream as it was loaded."""
+
+    row: int
+    stream_id: UUID
+    command: C
+    events: Sequence[Event]
+
+
 async def carry_out[C: Command](
     call: Call,
     handler: Handler[C, Any, Any],
     loaded: Mapping[UUID, Loaded[Any]],
-    steps: Sequence[tuple[int, UUID, C]],
+    steps: Iterable[Step[C]],
+    rows: int,
     progress: Progress,
+    *,
+    dry_run: bool,
 ) -> dict[int, str]:
-    """Carry out one command a row; return the rows refused, with the reason.
+    """Carry out one command a row; return the rows refused, with the reason. A dry run only has the steps decided.
 
     A row is one commit: whole or not at all. What a crash leaves undone, the same file does when it is
-    imported again. `loaded` are the streams' states; a stream not in it is new.
+    imported again. `loaded` are the streams' states that the steps are decided on; a stream not in it is new. A step
+    whose stream has moved on since is decided again. `rows` is how many rows the import has.
     """
     refused: dict[int, str] = {}
+    if dry_run:
+        deque(steps, maxlen=0)
+        return refused
     given = await call.key()
     key = given.key if given else None
-    new = Loaded(handler.decider.initial, 0)
+    metadata, new = call.metadata, Loaded(handler.decider.initial, 0)
 
     async def append(batch: Sequence[tuple[int, Order[C]]], commits: Sequence[Commit]) -> None:
         outcomes = await handler.store.append_many(commits)
@@ -102,21 +121,23 @@ async def carry_out[C: Command](
     call.runtime.hold()
     # While a batch is appended the next one is decided; never two at once, for events keep the order of the rows.
     appending: asyncio.Task[None] | None = None
-    for start in range(0, len(steps), BATCH):
-        rows = steps[start : start + BATCH]
-        batch = [(row, Order(stream_id, command, call.metadata)) for row, stream_id, command in rows]
-        try:
-            commits = [handler.decided(order, loaded.get(order.id, new)) for _, order in batch]
-        finally:
+    try:
+        for number, taken in enumerate(batched(steps, BATCH)):
+            batch = [(step.row, Order(step.stream_id, step.command, metadata)) for step in taken]
+            commits = [
+                handler.commit(order, step.events, loaded.get(order.id, new))
+                for step, (_, order) in zip(taken, batch, strict=True)
+            ]
             if appending:
                 await appending
-        progress.note(key, len(steps), start)
-        appending = asyncio.create_task(append(batch, commits))
-        await asyncio.sleep(0)  # let it begin, and other requests have their turn
-    if appending:
-        await appending
+            progress.note(key, rows, number * BATCH)
+            appending = asyncio.create_task(append(batch, commits))
+            await asyncio.sleep(0)  # let it begin, and other requests have their turn
+    finally:
+        if appending:
+            await appending
     call.runtime.wake()
-    progress.note(key, len(steps), len(steps))
+    progress.note(key, rows, rows)
     return refused
 
 

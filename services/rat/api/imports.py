@@ -2,13 +2,11 @@
 
 import asyncio
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import File, Query, Response, UploadFile
 
 from chassis.definitions.cells import RowProblem
 from chassis.definitions.decider import Invalid
-from chassis.engine.handling import Loaded
 from chassis.http.calls import AtLeast, Body, CallOf
 from chassis.http.imports import (
     ANSWERS,
@@ -16,6 +14,7 @@ from chassis.http.imports import (
     Progress,
     RowNote,
     RunningImport,
+    Step,
     answer_import,
     carry_out,
     first_import_answer,
@@ -25,8 +24,8 @@ from chassis.http.routing import Routes
 from chassis.http.uploads import read_table
 from contracts import roles
 from services.rat.domain import annual_meetings, ods, office
-from services.rat.domain.annual_meetings import AnnualMeetings, Source
-from services.rat.domain.imports import ImportPlan, Sheet, plan_import
+from services.rat.domain.annual_meetings import Source
+from services.rat.domain.imports import Planner, Sheet
 from services.rat.projections import cooperatives
 
 routes = Routes()
@@ -80,19 +79,16 @@ async def import_list(
     readings = [sheet.read_row(row, cells) for row, cells in table.rows]
     async with call.view(cooperatives.projection, at_least) as view:
         register = cooperatives.register_of(await view.rows(cooperatives.projection, cooperatives.every()))
-    loaded = await call.handler(annual_meetings.decider).load_many(
-        await call.runtime.store.stream_ids(annual_meetings.decider.stream)
+    handler = call.handler(annual_meetings.decider)
+    loaded = await handler.load_many(await call.runtime.store.stream_ids(annual_meetings.decider.stream))
+    states = {cooperative_id: each.state for cooperative_id, each in loaded.items()}
+    planner = Planner(register, states, source, call.today, sheet.columns, assume_registered)
+    steps = (
+        Step(decision.row, decision.cooperative_id, decision.command, decision.events)
+        for decision in planner.decide(readings)
     )
-    plan = plan_import(
-        readings,
-        register,
-        {cooperative_id: each.state for cooperative_id, each in loaded.items()},
-        source,
-        call.today,
-        sheet.columns,
-        assume_registered=assume_registered,
-    )
-    refused = {} if dry_run else await _carried_out(call, plan, loaded)
+    refused = await carry_out(call, handler, loaded, steps, len(readings), progress, dry_run=dry_run)
+    plan = planner.plan
     done = [decision for decision in plan.decisions if decision.row not in refused]
     column = sheet.columns["held_on"]
     rejections = [*plan.rejections, *(RowProblem(row, column, None, why) for row, why in refused.items())]
@@ -107,12 +103,6 @@ async def import_list(
     }
     outcomes = {decision.row: "recorded" if decision.recorded else "attested" for decision in done}
     return await answer_import(call, table, report, outcomes, as_workbook=as_workbook)
-
-
-async def _carried_out(call: CallOf, plan: ImportPlan, loaded: dict[UUID, Loaded[AnnualMeetings]]) -> dict[int, str]:
-    """Record what the plan decided; return the rows refused since somebody changed their state meanwhile."""
-    steps = [(decision.row, decision.cooperative_id, decision.command) for decision in plan.decisions]
-    return await carry_out(call, call.handler(annual_meetings.decider), loaded, steps, progress)
 
 
 @routes.get(

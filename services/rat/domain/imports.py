@@ -1,7 +1,7 @@
 """What importing a list does to book years, row by row; the list's own format does not matter here."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -11,6 +11,7 @@ from chassis.definitions.decider import Invalid
 from services.rat.domain.annual_meetings import (
     AnnualMeetings,
     EnterLastMeeting,
+    MeetingEvent,
     Minutes,
     RATAttested,
     RATHeld,
@@ -111,23 +112,35 @@ def to_be_registered(reading: Reading) -> Sequence[KnownCooperative]:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a row adds to a cooperative's book years; `recorded` and `attested` count its events."""
+    """What a row adds to a cooperative's book years: the events that its command was decided to make of their state."""
 
     row: int
     cooperative_id: UUID
     command: EnterLastMeeting
-    recorded: int
-    attested: int
+    events: Sequence[MeetingEvent]
+
+    @property
+    def recorded(self) -> int:
+        """Return the number of meetings recorded: one or none."""
+        return sum(isinstance(event, RATHeld) for event in self.events)
+
+    @property
+    def attested(self) -> int:
+        """Return the number of book years attested."""
+        return sum(isinstance(event, RATAttested) for event in self.events)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImportPlan:
-    """What an import would do; a row that adds nothing is unchanged."""
+    """What an import would do; a row that adds nothing is unchanged.
 
-    rows: int
-    decisions: Sequence[Decision]
-    rejections: Sequence[RowProblem]
-    warnings: Sequence[RowProblem]
+    It grows with each decision that is taken from its planner, and is whole after the last.
+    """
+
+    rows: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    rejections: list[RowProblem] = field(default_factory=list)
+    warnings: list[RowProblem] = field(default_factory=list)
 
     @property
     def rejected(self) -> int:
@@ -140,62 +153,62 @@ class ImportPlan:
         return self.rows - len(self.decisions) - self.rejected
 
 
-def plan_import(
-    readings: Sequence[Reading],
-    register: Register,
-    states: Mapping[UUID, AnnualMeetings],
-    source: Source,
-    today: date,
-    columns: Mapping[str, str],
-    *,
-    assume_registered: bool = False,
-) -> ImportPlan:
-    """Return what the rows do; `states` has the book years of every cooperative that has any.
+@dataclass(slots=True)
+class Planner:
+    """Says what rows do; `states` has the book years of every cooperative that has any.
 
     A row's cooperative must be registered (or, with `assume_registered`, be one that the registry makes of this
     row), and stand in no earlier row that says something about meetings. A date other than the recorded one is a
     warning, since a list overrules nobody.
     """
-    decisions: list[Decision] = []
-    rejections: list[RowProblem] = []
-    warnings: list[RowProblem] = []
-    seen: dict[UUID, int] = {}
-    for reading in readings:
-        if reading.problems:
-            rejections.extend(reading.problems)
-            continue
-        if reading.minutes is None:
-            warnings.extend(reading.warnings)
-            continue
-        found = register.find(reading.nik, reading.number_key)
-        if not found and assume_registered:
-            found = to_be_registered(reading)
-        if objection := _objection(found, seen):
-            rejections.append(_about(reading, "nik" if reading.nik else "number", columns, objection))
-            continue
-        known = found[0]
-        state = states.get(known.id) or AnnualMeetings()
-        command = EnterLastMeeting(
-            kecamatan_code=known.kecamatan_code,
-            today=today,
-            source=source,
-            minutes=reading.minutes,
-            attested_years=reading.attested_years,
-        )
-        try:
-            events = decide(command, state)
-        except Invalid as refused:
-            rejections.append(_about(reading, "held_on", columns, refused.detail))
-            continue
-        seen[known.id] = reading.row
-        recorded = sum(isinstance(event, RATHeld) for event in events)
-        attested = sum(isinstance(event, RATAttested) for event in events)
-        if events:
-            decisions.append(Decision(reading.row, known.id, command, recorded, attested))
-        warnings.extend(reading.warnings)
-        if not recorded and (disagreement := _disagreement(reading.minutes.held_on, state)):
-            warnings.append(_about(reading, "held_on", columns, disagreement))
-    return ImportPlan(len(readings), decisions, rejections, warnings)
+
+    register: Register
+    states: Mapping[UUID, AnnualMeetings]
+    source: Source
+    today: date
+    columns: Mapping[str, str]
+    assume_registered: bool = False
+    plan: ImportPlan = field(default_factory=ImportPlan)
+    seen: dict[UUID, int] = field(default_factory=dict)
+
+    def decide(self, readings: Iterable[Reading]) -> Iterator[Decision]:
+        """Decide row by row; a decision may be carried out before the next one is taken."""
+        plan, columns = self.plan, self.columns
+        for reading in readings:
+            plan.rows += 1
+            if reading.problems:
+                plan.rejections.extend(reading.problems)
+                continue
+            if reading.minutes is None:
+                plan.warnings.extend(reading.warnings)
+                continue
+            found = self.register.find(reading.nik, reading.number_key)
+            if not found and self.assume_registered:
+                found = to_be_registered(reading)
+            if objection := _objection(found, self.seen):
+                plan.rejections.append(_about(reading, "nik" if reading.nik else "number", columns, objection))
+                continue
+            known = found[0]
+            state = self.states.get(known.id) or AnnualMeetings()
+            command = EnterLastMeeting(
+                kecamatan_code=known.kecamatan_code,
+                today=self.today,
+                source=self.source,
+                minutes=reading.minutes,
+                attested_years=reading.attested_years,
+            )
+            try:
+                decision = Decision(reading.row, known.id, command, decide(command, state))
+            except Invalid as refused:
+                plan.rejections.append(_about(reading, "held_on", columns, refused.detail))
+                continue
+            self.seen[known.id] = reading.row
+            plan.warnings.extend(reading.warnings)
+            if not decision.recorded and (disagreement := _disagreement(reading.minutes.held_on, state)):
+                plan.warnings.append(_about(reading, "held_on", columns, disagreement))
+            if decision.events:
+                plan.decisions.append(decision)
+                yield decision
 
 
 def _objection(found: Sequence[KnownCooperative], seen: Mapping[UUID, int]) -> str | None:

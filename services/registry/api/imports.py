@@ -15,6 +15,7 @@ from chassis.http.imports import (
     Progress,
     RowNote,
     RunningImport,
+    Step,
     answer_import,
     carry_out,
     first_import_answer,
@@ -84,20 +85,21 @@ async def import_list(
     expected = [
         cooperative_id for cooperative_id, state in states.items() if state.source == source and not state.dissolved_on
     ]
-    plan = imports.plan_import(readings, niks, numbers, states, expected, source, call.today, sheet.columns)
-    rejections = list(plan.rejections)
+    planner = imports.Planner(niks, numbers, states, source, call.today, sheet.columns)
+    steps = (
+        Step(decision.row, decision.cooperative_id or clock.new_id(), decision.command, decision.events)
+        for decision in planner.decide(readings, expected)
+        if decision.outcome != "unchanged"
+    )
+    refused = await carry_out(call, handler, loaded, steps, len(readings), progress, dry_run=dry_run)
+    plan = planner.plan
+    column = sheet.columns["legal_entity_number"]
+    rejections = [*plan.rejections, *(RowProblem(row, column, None, problem) for row, problem in refused.items())]
     outcomes: dict[int, str] = {
-        decision.row: decision.outcome for decision in plan.decisions if decision.outcome != "unchanged"
+        decision.row: decision.outcome
+        for decision in plan.decisions
+        if decision.outcome != "unchanged" and decision.row not in refused
     }
-    if not dry_run:
-        steps = [
-            (decision.row, decision.cooperative_id or clock.new_id(), decision.command)
-            for decision in plan.decisions
-            if decision.row in outcomes
-        ]
-        for row, problem in (await carry_out(call, handler, loaded, steps, progress)).items():
-            del outcomes[row]
-            rejections.append(RowProblem(row, sheet.columns["legal_entity_number"], None, problem))
     done = Counter(outcomes.values())
     report = {
         "rows": plan.rows,

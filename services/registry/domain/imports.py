@@ -1,6 +1,6 @@
 """What importing a list into the register would do, row by row; the list's own format does not matter here."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -10,6 +10,7 @@ from chassis.definitions.cells import RowProblem, compact
 from chassis.definitions.decider import Invalid
 from services.registry.domain.cooperative import (
     Cooperative,
+    CooperativeEvent,
     CooperativeRegistered,
     EnterListing,
     Listing,
@@ -44,23 +45,30 @@ type _Owner = UUID | int
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an accepted row does. `cooperative_id` is None when it registers one; `command` is then its first."""
+    """What an accepted row does. `cooperative_id` is None when it registers one; `command` is then its first.
+
+    `events` are what the command was decided to make of the cooperative's state.
+    """
 
     row: int
     outcome: Outcome
     cooperative_id: UUID | None
     command: EnterListing
+    events: Sequence[CooperativeEvent]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImportPlan:
-    """What an import would do, row by row, and the cooperatives it should have named and did not."""
+    """What an import would do, row by row, and the cooperatives it should have named and did not.
 
-    rows: int
-    decisions: Sequence[Decision]
-    rejections: Sequence[RowProblem]
-    warnings: Sequence[RowProblem]
-    missing_from_source: frozenset[UUID]
+    It grows with each decision that is taken from its planner, and is whole after the last.
+    """
+
+    rows: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    rejections: list[RowProblem] = field(default_factory=list)
+    warnings: list[RowProblem] = field(default_factory=list)
+    missing_from_source: frozenset[UUID] = frozenset()
 
     def count(self, outcome: Outcome) -> int:
         """Return the number of rows with this outcome."""
@@ -72,59 +80,51 @@ class ImportPlan:
         return len({problem.row for problem in self.rejections})
 
 
-def plan_import(
-    readings: Sequence[Reading],
-    niks: Holders,
-    numbers: Holders,
-    states: Mapping[UUID, Cooperative],
-    expected: Collection[UUID],
-    source: ListSource,
-    today: date,
-    column_of: Mapping[str, str],
-) -> ImportPlan:
-    """Return what the rows do to a register.
+@dataclass(slots=True)
+class Planner:
+    """Says what rows do to a register.
 
     `niks` and `numbers` say who holds the rows' NIKs and number keys now, as (NIK or None, cooperative);
-    `states` has every cooperative they name; `expected` are those that the source should name; `column_of`
-    names the source's column of each field. Identity is the NIK, else the number. A number that another NIK
-    carries is a warning on the later row; a cooperative that stands in two rows is taken from the first.
+    `states` has every cooperative they name; `column_of` names the source's column of each field. Identity is the NIK,
+    else the number. A number that another NIK carries is a warning on the later row; a cooperative that stands
+    in two rows is taken from the first.
     """
-    return _Planner(niks, numbers, states, source, today, column_of).plan(readings, expected)
 
-
-@dataclass(slots=True)
-class _Planner:
     niks: Holders
     numbers: Holders
     states: Mapping[UUID, Cooperative]
     source: ListSource
     today: date
     column_of: Mapping[str, str]
+    plan: ImportPlan = field(default_factory=ImportPlan)
     seen: dict[_Owner, int] = field(default_factory=dict)
     named: set[_Owner] = field(default_factory=set)
     new_niks: dict[str, _Owner] = field(default_factory=dict)
     new_numbers: dict[str, list[tuple[str | None, _Owner]]] = field(default_factory=dict)
-    warnings: list[RowProblem] = field(default_factory=list)
 
-    def plan(self, readings: Sequence[Reading], expected: Collection[UUID]) -> ImportPlan:
-        decisions: list[Decision] = []
-        rejections: list[RowProblem] = []
+    def decide(self, readings: Iterable[Reading], expected: Iterable[UUID]) -> Iterator[Decision]:
+        """Decide row by row; a decision may be carried out before the next one is taken.
+
+        `expected` are the cooperatives that the source should name.
+        """
+        plan = self.plan
         for reading in readings:
+            plan.rows += 1
             if reading.listing is None:
-                rejections.extend(reading.problems)
+                plan.rejections.extend(reading.problems)
                 owner = self.owner(reading)
                 if isinstance(owner, UUID):
                     self.named.add(owner)
                 continue
             decided = self.decision(reading, reading.listing)
             if isinstance(decided, RowProblem):
-                rejections.append(decided)
+                plan.rejections.append(decided)
             else:
-                decisions.append(decided)
-                self.warnings.extend(reading.warnings)
-        missing = frozenset(each for each in expected if each not in self.named)
-        self.warnings.sort(key=lambda warning: warning.row)
-        return ImportPlan(len(readings), decisions, rejections, self.warnings, missing)
+                plan.decisions.append(decided)
+                plan.warnings.extend(reading.warnings)
+                yield decided
+        plan.missing_from_source = frozenset(each for each in expected if each not in self.named)
+        plan.warnings.sort(key=lambda warning: warning.row)
 
     def decision(self, reading: Reading, listing: Listing) -> Decision | RowProblem:
         owner = self.owner(reading)
@@ -145,7 +145,7 @@ class _Planner:
             return self.problem(reading, refused.field, refused.detail)
         outcome: Outcome = "unchanged"
         if state.dissolved_on:
-            self.warnings.append(
+            self.plan.warnings.append(
                 self.problem(
                     reading,
                     "nik" if reading.nik else "legal_entity_number",
@@ -161,7 +161,7 @@ class _Planner:
                     return self.problem(reading, "legal_entity_number", "another cooperative carries it")
         self.warn_of_doubles(reading, owner)
         self.remember(reading, owner or reading.row)
-        return Decision(reading.row, outcome, owner, command)
+        return Decision(reading.row, outcome, owner, command, events)
 
     def owner(self, reading: Reading) -> _Owner | RowProblem | None:
         """Return whom the row is about: None when nobody is registered yet."""
@@ -197,7 +197,7 @@ class _Planner:
         """Warn of a number that another NIK carries; of two rows of one file, on the later one only."""
         for nik, carrier in self.carriers(reading.number_key):
             if carrier != owner and (owner is None or carrier in self.seen):
-                self.warnings.append(
+                self.plan.warnings.append(
                     self.problem(reading, "legal_entity_number", f"another cooperative carries it too, NIK {nik}")
                 )
                 return

@@ -46,7 +46,9 @@ class Office:
         self.states: dict[UUID, rat.AnnualMeetings] = {}
 
     def plan(self, *readings: imports.Reading) -> imports.ImportPlan:
-        return imports.plan_import(readings, self.register, self.states, "ods", TODAY, ods.SHEET.columns)
+        planner = imports.Planner(self.register, self.states, "ods", TODAY, ods.SHEET.columns)
+        assert list(planner.decide(readings)) == planner.plan.decisions
+        return planner.plan
 
     def carry_out(self, *readings: imports.Reading) -> imports.ImportPlan:
         plan = self.plan(*readings)
@@ -54,6 +56,7 @@ class Office:
         for decision in plan.decisions:
             before = self.states.get(decision.cooperative_id, rat.decider.initial)
             events = rat.decide(decision.command, before)
+            assert decision.events == events
             assert len(events) == decision.recorded + decision.attested > 0
             self.states[decision.cooperative_id] = rat.decider.fold(events, before)
         return plan

@@ -44,10 +44,9 @@ def read(row: int = 2, **changes: str) -> imports.Reading:
 def plan(
     *readings: imports.Reading, states: dict[UUID, rat.AnnualMeetings] | None = None, assume_registered: bool = False
 ) -> imports.ImportPlan:
-    columns = office.SHEET.columns
-    return imports.plan_import(
-        readings, REGISTER, states or {}, "office", TODAY, columns, assume_registered=assume_registered
-    )
+    planner = imports.Planner(REGISTER, states or {}, "office", TODAY, office.SHEET.columns, assume_registered)
+    assert list(planner.decide(readings)) == planner.plan.decisions
+    return planner.plan
 
 
 def recorded(planned: imports.ImportPlan) -> dict[UUID, rat.AnnualMeetings]:

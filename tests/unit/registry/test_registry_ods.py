@@ -56,23 +56,24 @@ class Register:
         return held
 
     def plan(self, *readings: imports.Reading) -> imports.ImportPlan:
-        return imports.plan_import(
-            readings,
+        planner = imports.Planner(
             self.holders("nik"),
             self.holders("legal_entity_number"),
             self.states,
-            expected=list(self.states),
             source="ods",
             today=TODAY,
             column_of=ods.SHEET.columns,
         )
+        assert list(planner.decide(readings, expected=list(self.states))) == planner.plan.decisions
+        return planner.plan
 
     def carry_out(self, *readings: imports.Reading) -> imports.ImportPlan:
         plan = self.plan(*readings)
         for decision in plan.decisions:
             cooperative_id = decision.cooperative_id or UUID(int=len(self.states) + 1)
             before = self.states.get(cooperative_id, co.decider.initial)
-            self.states[cooperative_id] = co.decider.fold(co.decide(decision.command, before), before)
+            assert decision.events == co.decide(decision.command, before)
+            self.states[cooperative_id] = co.decider.fold(decision.events, before)
         self.assert_keys_are_held_once()
         return plan
 

@@ -53,9 +53,9 @@ def plan(*readings: imports.Reading, register: Mapping[UUID, co.Cooperative] | N
     for cooperative_id, state in states.items():
         for claim in co.holds(state):
             held[claim.space].setdefault(claim.key, []).append((claim.qualifier, cooperative_id))
-    return imports.plan_import(
-        readings, held["nik"], held["legal_entity_number"], states, states, "office", TODAY, office.SHEET.columns
-    )
+    planner = imports.Planner(held["nik"], held["legal_entity_number"], states, "office", TODAY, office.SHEET.columns)
+    assert list(planner.decide(readings, expected=states)) == planner.plan.decisions
+    return planner.plan
 
 
 def registered(**different: object) -> co.Cooperative:
