@@ -42,7 +42,7 @@ from services.reporting.domain.camat_report_issue import (
 from services.reporting.domain.camat_report_numbers import Numbers
 from services.reporting.domain.camat_report_period import period as read_period
 from services.reporting.domain.health import HealthRule, Verdict
-from services.reporting.domain.policy import Policy, policy_at
+from services.reporting.domain.policy import Policy, policy_of
 from services.reporting.projections import camat_reports, health_status
 from services.reporting.projections.camat_reports import ReportRow
 from services.reporting.tables.policies import policies
@@ -420,7 +420,7 @@ async def _changes(
 async def _policy(call: Call, name: str, as_of: date) -> Policy:
     """Return the policy that a report went by, so that events alone account for what changed."""
     known = await policies(call.runtime.read_models, health_status.projection)
-    return next((policy for policy in known if policy.name == name), None) or policy_at(as_of, known)
+    return policy_of(name, as_of, known)
 
 
 async def _load(call: Call, report_id: UUID) -> tuple[Loaded[IssuedReport], CamatReportIssued]:

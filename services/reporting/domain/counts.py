@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from services.reporting.domain.health import Verdict
 
@@ -52,6 +53,28 @@ class Tally:
     by_kecamatan: dict[str | None, Counts]
     total: Counts
 
+    @classmethod
+    def of(cls, kecamatan_codes: Iterable[str]) -> Self:
+        """Begin to count.
+
+        Every one of `kecamatan_codes` has counts, if only zeros, and so has None. A code beyond them counts under
+        None, so that the parts always make the total.
+        """
+        return cls({**{code: Counts() for code in kecamatan_codes}, None: Counts()}, Counts())
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one cooperative."""
+        self._at(verdict.kecamatan_code).add(verdict)
+        self.total.add(verdict)
+
+    def add_request(self, kecamatan_code: str) -> None:
+        """Count one open request, by the code of its own location."""
+        self._at(kecamatan_code).mentoring_open += 1
+        self.total.mentoring_open += 1
+
+    def _at(self, kecamatan_code: str | None) -> Counts:
+        return self.by_kecamatan.get(kecamatan_code) or self.by_kecamatan[None]
+
 
 def tally(
     kecamatan_codes: Iterable[str],
@@ -61,17 +84,12 @@ def tally(
 ) -> Tally:
     """Count verdicts, and open requests by the code of their own location.
 
-    Every one of `kecamatan_codes` has counts, if only zeros, and so has None. A code beyond them counts under None,
-    so that the parts always make the total. `scope` keeps only cooperatives of that scope; requests have none.
+    `scope` keeps only cooperatives of that scope; requests have none.
     """
-    by_kecamatan: dict[str | None, Counts] = {code: Counts() for code in kecamatan_codes}
-    nowhere = by_kecamatan[None] = Counts()
-    total = Counts()
+    counted = Tally.of(kecamatan_codes)
     for verdict in verdicts:
         if scope is None or verdict.scope == scope:
-            by_kecamatan.get(verdict.kecamatan_code, nowhere).add(verdict)
-            total.add(verdict)
+            counted.add(verdict)
     for code in open_requests:
-        by_kecamatan.get(code, nowhere).mentoring_open += 1
-        total.mentoring_open += 1
-    return Tally(by_kecamatan, total)
+        counted.add_request(code)
+    return counted

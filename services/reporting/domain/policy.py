@@ -1,6 +1,6 @@
 """Policies: the dates and lengths the health rule goes by, each with the period it is valid in."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 import msgspec
@@ -56,6 +56,11 @@ RAT_3Y_2024 = Policy(
 
 class NoPolicy(Invalid):
     """The office has no policy that is valid on that day."""
+
+
+def policy_of(name: str, as_of: date, policies: Collection[Policy]) -> Policy:
+    """Return the policy that a report on `as_of` went by; should it be gone, that of the day. Raises NoPolicy."""
+    return next((policy for policy in policies if policy.name == name), None) or policy_at(as_of, policies)
 
 
 def policy_at(as_of: date, policies: Iterable[Policy]) -> Policy:

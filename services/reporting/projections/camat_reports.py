@@ -94,6 +94,10 @@ def follow_ups_of(row: ReportRow) -> list[FollowUp]:
     return _decoder(list[FollowUp]).decode(row.follow_ups)  # type: ignore[no-any-return]
 
 
+BY_KECAMATAN = select(table).order_by(table.c.kecamatan_code, table.c.as_of, table.c.sequence)
+"""All reports, each kecamatan's in the order of the days they show."""
+
+
 def one(report_id: UUID) -> Select[Any]:
     """Return the query of one report."""
     return select(table).where(table.c.report_id == report_id)

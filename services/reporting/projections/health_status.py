@@ -77,6 +77,9 @@ def cooperatives(kecamatan_code: str | None = None, after: UUID | None = None) -
     return query if after is None else query.where(table.c.subject_id > after)
 
 
+ALL = select(table)
+"""The rows of all cooperatives and requests, in any order."""
+
 ABOUT_ONE = select(table).where(table.c.cooperative_id == bindparam("cooperative_id"))
 """The row of one cooperative and those of the requests about it. Built once: it is what is asked most often."""
 

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Column, Date, MetaData, SmallInteger, Table, Text, select
 
 from chassis.definitions.projection import Projection
-from chassis.storage.read_models import ReadModels
+from chassis.storage.read_models import ReadModels, View
 from services.reporting.domain.policy import MonthDay, Policy
 
 FRESH = 5.0
@@ -42,9 +42,14 @@ async def policies(read_models: ReadModels, projection: Projection[Any]) -> Sequ
     read_at, known = _kept.get(read_models, (-math.inf, ()))
     if now - read_at > FRESH:
         async with read_models.view(projection) as view:
-            known = [_policy(row) for row in await view.fetch(_in_order)]
+            known = await read(view)
         _kept[read_models] = now, known
     return known
+
+
+async def read(view: View) -> Sequence[Policy]:
+    """Return all policies, in the order of their periods, as they are at the moment of a view of the same database."""
+    return [_policy(row) for row in await view.fetch(_in_order)]
 
 
 def _policy(row: Any) -> Policy:

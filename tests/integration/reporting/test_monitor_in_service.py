@@ -10,12 +10,12 @@ import pytest
 from eventually import eventually
 from monitored import MELATI, held, registered
 from nats.aio.client import Client
+from rebuilding import rebuild_from
 from whole_service import Others, published, serving
 
 from chassis.engine.ports import LastPublished, PublicMessage
 from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
-from dinkop.replays import rebuild_from
 from services.reporting.projections import health_status
 
 type Announced = tuple[UUID, str | None, str | None]

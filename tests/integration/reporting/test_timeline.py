@@ -7,13 +7,13 @@ import httpx
 import pytest
 from eventually import eventually
 from monitored import ANGGREK, MELATI, TUMPANG, WAGIR, held, registered
+from rebuilding import rebuild_from
 from whole_service import Others, serving
 
 from chassis.definitions import clock
 from chassis.settings import Settings
 from contracts import mentoring, rat, registry
 from contracts.envelope import timestamp
-from dinkop.replays import rebuild_from
 from services.reporting.projections import timeline
 
 REQUEST = clock.new_id()

@@ -44,6 +44,13 @@ def test_every_kecamatan_is_there_and_none_for_those_without() -> None:
     assert tally(CODES, [], []).by_kecamatan[None].registered == 0
 
 
+def test_a_code_that_is_not_asked_for_counts_under_none_so_that_the_parts_make_the_total() -> None:
+    counted = tally(CODES, [healthy("35.07.99").at(AS_OF)], ["35.07.98"])
+    elsewhere = counted.by_kecamatan[None]
+    assert (elsewhere.healthy, elsewhere.mentoring_open) == (1, 1)
+    assert elsewhere == counted.total
+
+
 def test_all_scopes_count_unless_one_is_asked_for() -> None:
     verdicts = [healthy(scope=scope).at(AS_OF) for scope in ("regency", "province", "national", None)]
     assert tally(CODES, verdicts, []).total.registered == 4
