@@ -36,8 +36,8 @@ check: setup ## lint, format, types, import rules, generated files
 unit: setup ## rules and folds; no sockets
 	@$(PYTEST) -n auto tests/unit tests/contracts
 
-integration: setup ## stores, relay, projections and services on real servers
-	@$(PYTEST) -n 2 tests/integration
+integration: setup ## stores, relay, projections and services on real servers; processes killed at every await
+	@$(PYTEST) -n 2 tests/faults tests/integration
 
 e2e: setup ## the whole system through its commands and HTTP alone
 	@$(PYTEST) tests/end_to_end
@@ -47,6 +47,9 @@ test-containers: setup ## the integration tests on PostgreSQL and NATS in contai
 
 bench: setup ## measure, each against a limit in the same run
 	@$(PYTEST) -s -m benchmark tests/benchmarks
+
+restore-drill: setup ## lose the stream, a database, the machine, and see that everything comes back
+	@folder=$$(mktemp -d) && $(BIN)/python deploy/restore-drill "$$folder" --dinkop $(DINKOP) && rm -rf "$$folder"
 
 contracts: setup ## write schemas and examples anew; refuses what a consumer would not survive
 	@$(BIN)/python -m contracts.generate
@@ -69,4 +72,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers bench contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e test-containers bench restore-drill contracts samples format lock migration clean

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ from uuid import UUID
 import structlog
 from fastapi import FastAPI
 
-from chassis.definitions import clock
+from chassis.definitions import clock, rebuilt
+from chassis.definitions.consequences import Consequence
 from chassis.definitions.decider import Decider
 from chassis.definitions.projection import Projection
 from chassis.definitions.reaction import Reaction
+from chassis.engine.cancelling import heed_cancellation
 from chassis.engine.codec import Codec
-from chassis.engine.ports import Feed, NothingToFeed, PublicMessage, StoredEvent
+from chassis.engine.gate import Gate, keep_proving
+from chassis.engine.ports import Feed, NothingToFeed, PublicMessage, StoredEvent, Stream
 from chassis.engine.projector import Projector
 from chassis.engine.reactions import Reactor
 from chassis.engine.relay import Relay
@@ -27,29 +30,40 @@ from chassis.http.application import application
 from chassis.http.routing import Routes
 from chassis.http.runtime import Runtime
 from chassis.messaging import stream
+from chassis.messaging.ahead import Ahead
 from chassis.messaging.connection import Broker, client, connect
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.subscriptions import subscribe, watch
+from chassis.operations.children import Children
+from chassis.operations.looking import Operations
+from chassis.operations.parking import Parking
 from chassis.settings import Settings
 from chassis.storage import database
 from chassis.storage.archive import Archive
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.generations import sweep
 from chassis.storage.inbox import PostgresInbox
 from chassis.storage.leadership import leadership
-from chassis.storage.read_models import ReadModels
+from chassis.storage.read_models import ReadModels, View
+from chassis.storage.session import store_session
 from chassis.storage.vault import Vault
 from chassis.telemetry import metrics
 from contracts.envelope import SERVICES, Envelope, PublicEvent, nats_subject
+from contracts.operations import REBUILT
 
 log = structlog.get_logger()
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+SWEEP_SECONDS = 30.0
 PREVIOUS_PACE = 1.0
 """Seconds between two batches of a generation that nobody reads: larger batches cost less."""
 
 type Watcher = Callable[[Runtime, Feed], Awaitable[None]]
 """Work of a service's own that follows the public log, until cancelled."""
+
+type Consequences = Callable[[View, View, date], Awaitable[Sequence[Consequence]]]
+"""(generation before, generation after, today) -> what would read otherwise; both are views of one snapshot."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,8 @@ class Service:
     `publish` turns a stored event into its public one, purely; `migrations` are the service's own schema
     versions, if it has any. A service with `personal_data` has a vault, and needs a master key
     and a folder of keys to serve. `watchers` run by name while this process leads; one that fails is started
-    again, so it must be safe to kill.
+    again, so it must be safe to kill. `consequences` say, by the name of a projection, what a rebuild of it would
+    change for readers.
     """
 
     name: str
@@ -70,15 +85,28 @@ class Service:
     routes: Sequence[Routes]
     reactions: Sequence[Reaction] = ()
     watchers: Mapping[str, Watcher] = field(default_factory=dict)
+    consequences: Mapping[str, Consequences] = field(default_factory=dict)
     migrations: Path | None = None
     personal_data: bool = False
 
+    @property
+    def every_decider(self) -> Sequence[Decider[Any, Any, Any]]:
+        """Return the service's own deciders, and the one of its projections' streams."""
+        return (*self.deciders, rebuilt.decider)
+
+    def public_event(self, stream: Stream, event: Any) -> PublicEvent:
+        """Return what the world gets to know of a stored event."""
+        if stream.kind == rebuilt.STREAM:
+            # Without the reason: an operator wrote it freely.
+            return REBUILT[self.name](projection_id=stream.id, **event.model_dump(exclude={"reason"}))
+        return self.publish(stream.id, event)
+
     def publication(self) -> Callable[[StoredEvent], PublicMessage]:
         """Return the way from a stored event to its message on the stream, under the same number."""
-        codecs: dict[str, Codec[Any]] = {decider.stream: Codec(decider, clock.new_id) for decider in self.deciders}
+        codecs: dict[str, Codec[Any]] = {decider.stream: Codec(decider, clock.new_id) for decider in self.every_decider}
 
         def message(stored: StoredEvent) -> PublicMessage:
-            event = self.publish(stored.stream.id, codecs[stored.stream.kind].decode(stored))
+            event = self.public_event(stored.stream, codecs[stored.stream.kind].decode(stored))
             name = event.type_name()
             envelope = Envelope(
                 id=stored.id,
@@ -94,7 +122,7 @@ class Service:
                 traceparent=stored.metadata.get("traceparent"),
             )
             data = event.model_dump_json(by_alias=True).encode()
-            return PublicMessage(nats_subject(self.name, name, event.kecamatan_of_subject), envelope, data)
+            return PublicMessage(nats_subject(self.name, name, event.kecamatan_of_subject), envelope, data, event)
 
         return message
 
@@ -107,26 +135,36 @@ class Background:
     settings: Settings
     runtime: Runtime
     relay: Relay | None = None
+    ahead: Ahead | None = None
     projectors: dict[str, Projector[Any]] = field(default_factory=dict)
     leading: bool = False
     error: str | None = None
 
     async def run(self, store: database.Database) -> None:
-        """Carry the relay, projectors and reactions whenever this process leads, until cancelled."""
+        """Carry the relay, projectors and reactions whenever this process leads, and keep the gate, until cancelled."""
+        sessions = partial(store_session, self.settings.database_url)
         async with connect(self.settings.nats_url, f"dinkop-{self.service.name}") as broker:
-            while True:
-                try:
-                    async with leadership(self.settings.database_url) as lost:
-                        self.leading = True
-                        log.info("background.leading")
-                        await self._lead(store, broker, lost)
-                except Exception as failed:
-                    # Losing the database or the lead is weather; it is waited out and told once.
-                    self.error = str(failed) or repr(failed)
-                    log.warning("background.waiting", reason=repr(failed))
-                    await asyncio.sleep(_SHORTEST_PAUSE)
-                finally:
-                    self.leading = False
+            public_log = JetStreamLog(client(broker))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_proving(self.service.name, sessions, public_log, self.runtime.gate))
+                tasks.create_task(self._take_turns(store, broker))
+
+    async def _take_turns(self, store: database.Database, broker: Broker) -> None:
+        while True:
+            try:
+                async with leadership(self.settings.database_url) as lost:
+                    self.leading = True
+                    log.info("background.leading")
+                    # A task of its own, for a group leaves its task counted as cancelled (until Python 3.13).
+                    await asyncio.create_task(self._lead(store, broker, lost))
+            except Exception as failed:
+                heed_cancellation(failed)
+                # Losing the database or the lead is weather; it is waited out and told once.
+                self.error = str(failed) or repr(failed)
+                log.warning("background.waiting", reason=repr(failed))
+                await asyncio.sleep(_SHORTEST_PAUSE)
+            finally:
+                self.leading = False
 
     async def _lead(self, store: database.Database, broker: Broker, lost: asyncio.Future[None]) -> None:
         nats = client(broker)
@@ -138,6 +176,7 @@ class Background:
             self.service.publication(),
             published=_count_published,
         )
+        self.ahead = Ahead(nats)
         self.projectors = {
             projection.name: Projector(
                 projection, self.runtime.read_models.live(projection), JetStreamFeed(nats), self._moved
@@ -154,6 +193,7 @@ class Background:
             parts[f"previous {projection.name}"] = kept.run
         if self.service.reactions:
             parts["reactions"] = lambda: self._react(store)
+        parts["sweeping"] = partial(self._sweep, store)
         for name, watcher in self.service.watchers.items():
             parts[name] = partial(watcher, self.runtime, JetStreamFeed(nats))
         async with asyncio.TaskGroup() as tasks:
@@ -170,7 +210,15 @@ class Background:
 
         return run
 
+    async def _sweep(self, store: database.Database) -> None:
+        """Give up generations that nobody puts back any more."""
+        while True:
+            for projection in self.service.projections:
+                await sweep(store, projection, self.settings.grace_hours * 3600)
+            await asyncio.sleep(SWEEP_SECONDS)
+
     async def _react(self, store: database.Database) -> None:
+        await self.runtime.gate.passed()  # an attempt that could not succeed need not be counted against an event
         # A connection of its own: FastStream subscribes when a broker starts and lets go when it stops.
         async with connect(self.settings.nats_url, f"dinkop-{self.service.name}-reactions") as broker:
             reactions = {f"{self.service.name}-{reaction.name}": reaction for reaction in self.service.reactions}
@@ -187,6 +235,7 @@ class Background:
             try:
                 await part()
             except Exception as failed:
+                heed_cancellation(failed)
                 self._tell(name, failed)
                 if asyncio.get_running_loop().time() - begun > 10 * _LONGEST_PAUSE:
                     pause = _SHORTEST_PAUSE
@@ -237,27 +286,39 @@ def build(service: Service, settings: Settings) -> FastAPI:
             for projection in service.projections:
                 with suppress(NothingToFeed):  # a generation of older code is served as it is, and status says so
                     await read_models.live(projection).checkpoint()
+            gate = Gate()
+            children = Children(service.name, settings.environment())
+            operations = Operations(service.name, service.projections, store, gate, lambda: background, children)
             runtime = Runtime(
                 service=service.name,
                 known_services=frozenset(SERVICES),
-                store=PostgresEventStore(store.pool),
+                store=PostgresEventStore(store.pool, admit=gate.passed),
                 read_models=read_models,
                 today=settings.today,
                 wake=lambda: background.wake(),
                 hold=lambda: background.hold(),
                 reachable=store.reachable,
-                operations=lambda: status(service, background, store),
+                operations=operations,
+                parking=Parking(
+                    service.name,
+                    store,
+                    service.projections,
+                    service.reactions,
+                    lambda decider: runtime.handler(decider),
+                ),
                 secret=_secret(settings),
                 vault=await _vault(service, settings, store),
                 archive=Archive(store.pool),
+                gate=gate,
             )
             background = Background(service, settings, runtime)
-            task = asyncio.create_task(background.run(store))
+            tasks = [asyncio.create_task(work) for work in (background.run(store), operations.watch())]
             try:
                 yield runtime
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, children.stop(), return_exceptions=True)
 
     return application(service.name, service.description, service.routes, lifespan, database.UNREACHABLE)
 
@@ -276,71 +337,3 @@ def _secret(settings: Settings) -> bytes:
     """Return the key of request fingerprints: no secret where no personal data is kept."""
     master = settings.master_key.get_secret_value() if settings.master_key else ""
     return hashlib.sha256(b"fingerprints" + master.encode()).digest()
-
-
-async def status(service: Service, background: Background, store: database.Database) -> dict[str, Any]:
-    """Return what an operator wants to know of one service: store, relay, every projection.
-
-    Lag in events is the number of events on the stream that a projection has not applied; lag in seconds
-    is the age of the last event it applied, while there are such events.
-    """
-    relay = background.relay
-    head = await background.runtime.store.head()
-    heads = await _heads(background, service) if background.leading else {}
-    items = []
-    for generation in await background.runtime.read_models.list():
-        projector = background.projectors.get(generation.projection)
-        positions = dict(generation.checkpoint.positions)
-        wanted = {s: heads[s] for s in _services_of(service, generation.projection) if s in heads}
-        live = generation.status == "live"
-        # Only the live generation is kept up to date: of another one, lag says nothing.
-        behind = sum(max(0, at - positions.get(s, 0)) for s, at in wanted.items()) if heads and live else None
-        items.append(
-            {
-                "name": f"{service.name}.{generation.projection}",
-                "version": generation.version,
-                "generation": generation.generation,
-                "status": generation.status,
-                "positions": positions,
-                "head": wanted,
-                "lag_events": behind,
-                "lag_seconds": _age(projector.status.event_time if projector and behind else None),
-                "paused": generation.paused,
-                "parked": 0,
-                "last_error": projector.status.error if projector and live else None,
-                "moved_at": generation.moved_at.isoformat(),
-            }
-        )
-    return {
-        "service": service.name,
-        "leading": background.leading,
-        "store": {"position": head},
-        "relay": {
-            "published": relay.status.published if relay else None,
-            "backlog": max(0, head - relay.status.published) if relay else None,
-            "last_error": relay.status.error if relay else background.error,
-        },
-        "items": items,
-        "next_cursor": None,
-    }
-
-
-async def _heads(background: Background, service: Service) -> dict[str, int]:
-    wanted = {name for projection in service.projections for name in projection.services}
-    relay = background.relay
-    if relay is None:
-        return {}
-    try:
-        async with asyncio.timeout(2):
-            return {name: (await relay.log.last(name)).sequence for name in sorted(wanted)}
-    except Exception:
-        # The stream is unreachable: the relay's own error says so.
-        return {}
-
-
-def _services_of(service: Service, projection: str) -> frozenset[str]:
-    return next((p.services for p in service.projections if p.name == projection), frozenset())
-
-
-def _age(moment: datetime | None) -> float:
-    return max(0.0, (clock.now() - moment).total_seconds()) if moment else 0.0

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     log_level: str = Field("info", description="debug, info, warning or error")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (HTTP); no traces are kept without")
     connections: int = Field(8, ge=2, le=100, description="database connections of each of the two pools")
+    grace_hours: float = Field(
+        24, gt=0, description="hours for which the generation before the live one is kept up to date, to be put back"
+    )
     master_key: SecretStr | None = Field(
         None, description="32 random bytes in base64, wrapping the keys of personal data; mentoring needs it"
     )
@@ -43,6 +46,11 @@ class Settings(BaseSettings):
         if given is not None and len(_decoded(given)) != _MASTER_KEY_BYTES:
             raise ValueError("must be 32 random bytes in base64, as `openssl rand -base64 32` prints them")
         return given
+
+    def environment(self) -> dict[str, str]:
+        """Return what a replay needs to know, as the environment that a process of this service is given."""
+        given = {name: getattr(self, name) for name in ("database_url", "nats_url", "today", "log_level")}
+        return {f"DINKOP_{name.upper()}": str(value) for name, value in given.items() if value is not None}
 
     @property
     def master_key_bytes(self) -> bytes | None:

@@ -6,6 +6,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,8 @@ class Running(msgspec.Struct, frozen=True):
     """Database URL of each service."""
     processes: dict[str, ProcessRecord]
     """The latest process of each part: postgres, nats and the services."""
+    today: date | None = None
+    """The day that is pinned as today (DINKOP_TODAY), if any."""
 
 
 class Home:

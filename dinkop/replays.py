@@ -1,34 +1,24 @@
-"""Rebuilding projections of a running system, in this process: it has a core and memory of its own."""
+"""Replays of a running system's projections, in this process: it has a core and memory of its own."""
 
-from collections.abc import AsyncGenerator, Callable, Collection
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, time, timedelta
 from importlib import import_module
 from typing import Any
 
 from chassis.bootstrap import Service
+from chassis.definitions.clock import JAKARTA
 from chassis.definitions.projection import Projection
-from chassis.engine.ports import LogReplaced
-from chassis.engine.projector import SequenceGap
-from chassis.engine.rebuild import MEMORY, BehindLive, Rebuild, Report, Unappliable
-from chassis.messaging import connection
-from chassis.messaging.feed import JetStreamFeed
-from chassis.messaging.pulling import Interrupted
-from chassis.messaging.replay import Batch, LogUnreadable, replay
-from chassis.storage import database
-from chassis.storage.database import UNREACHABLE
-from chassis.storage.generations import RebuildReplaced, RebuildRunning, SwapBlocked, building
-from contracts.envelope import SERVICES, STREAM, MalformedEnvelope
+from chassis.engine.rebuild import Report, Until
+from chassis.replaying import AWAY, FAILURES, Order, Outcome, Replays, gone, replays
+from chassis.storage.looking import look
+from contracts.envelope import SERVICES
+from dinkop.names import meant
 from dinkop.system import Failed, Misused, System, Unreachable
 
-REFUSALS = (
-    RebuildRunning,
-    RebuildReplaced,
-    SwapBlocked,
-    SequenceGap,
-    Unappliable,
-    LogReplaced,
-    BehindLive,
-    MalformedEnvelope,
-)
+NICENESS = 10
+"""How much a replay leaves the processor to those who serve."""
 
 
 def manifest(service: str) -> Service:
@@ -43,52 +33,77 @@ def resolve(name: str) -> list[tuple[str, Projection[Any]]]:
     Raises Misused.
     """
     every = [(service, projection) for service in SERVICES for projection in manifest(service).projections]
-    if name == "all":
-        return every
-    found = [entry for entry in every if name in (f"{entry[0]}.{entry[1].name}", entry[1].name)]
-    if len(found) == 1:
-        return found
-    what = "several projections" if found else "no projection"
-    there = ", ".join(f"{service}.{projection.name}" for service, projection in found or every)
-    raise Misused(f"{name} names {what}. There are: {there}, or all.")
+    chosen = meant(name, [(service, projection.name) for service, projection in every])
+    return [entry for entry in every if (entry[0], entry[1].name) in chosen]
 
 
-async def rebuild(
-    system: System, service: str, projection: Projection[Any], progress: Callable[[Report], None]
-) -> Report:
-    """Replay the stream into a new generation beside the live one, and swap.
+def until(text: str) -> Until:
+    """Return where a replay ends: a place in the stream, a day (its end) or a time; without a zone, in Jakarta.
 
-    The live projection, reads and writes go on meanwhile. Raises Failed or Unreachable, and has then changed
-    nothing.
+    Raises Misused.
     """
+    if text.isdecimal():
+        return Until(log_sequence=int(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misused(
+            f"{text} is no place in the stream and no time: say 4711, 2024-11-14, or 2024-11-14T10:00Z."
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=JAKARTA)
+    if len(text) == len("2024-11-14"):
+        moment = datetime.combine(moment, time(), JAKARTA) + timedelta(days=1) - timedelta(microseconds=1)
+    return Until(time=moment)
+
+
+async def carry_out(
+    system: System, service: str, projection: Projection[Any], order: Order, progress: Callable[[Report], None]
+) -> Outcome:
+    """Replay a projection of a running system as ordered; the live projection, reads and writes go on meanwhile.
+
+    Raises chassis.replaying.Refused, Failed or Unreachable, and nothing that readers see has changed then.
+    """
+    async with _opened(system, service) as open_:
+        return await open_.carry_out(projection, order, progress)
+
+
+async def retire(system: System, service: str, projection: Projection[Any], generation: int | None) -> int:
+    """Give up the generation before the live one, or the one named; return its number. Raises Failed or Unreachable."""
+    async with _opened(system, service) as open_:
+        return await open_.retire(projection, generation)
+
+
+async def rows(
+    system: System, service: str, projection: Projection[Any], generation: int | None, key: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return rows of any generation, the live one unless it is named, in the order of their keys.
+
+    Raises Failed or Unreachable.
+    """
+    async with _opened(system, service) as open_:
+        try:
+            return await look(open_.store, projection, generation, key, limit)
+        except LookupError as problem:
+            raise Failed(f"{problem}: see `dinkop projections`.") from problem
+
+
+@asynccontextmanager
+async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
     running = system.running
     try:
-        return await rebuild_from(running.nats_url, running.databases[service], projection, progress)
-    except (LogUnreadable, Interrupted, *UNREACHABLE) as problem:
-        raise Unreachable(str(problem)) from problem
-    except REFUSALS as problem:
+        async with replays(
+            manifest(service), running.databases[service], running.nats_url, today=running.today
+        ) as open_:
+            yield open_
+    except FAILURES as problem:
         raise Failed(str(problem)) from problem
+    except AWAY as problem:
+        if not gone(problem):
+            raise
+        raise Unreachable(f"{problem or type(problem).__name__}. What was done is kept: run it again.") from problem
 
 
-async def rebuild_from(
-    nats_url: str,
-    database_url: str,
-    projection: Projection[Any],
-    progress: Callable[[Report], None] = lambda report: None,
-    memory: int = MEMORY,
-) -> Report:
-    """Rebuild a projection in the database at `database_url`; its rows take at most `memory` bytes.
-
-    Raises one of REFUSALS, LogUnreadable, or what the database's driver raises.
-    """
-
-    def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
-        return replay(nats_url, STREAM, services, after, until, identity=identity)
-
-    async with (
-        database.connect(database_url, connections=4) as store,
-        connection.connect(nats_url, "dinkop-rebuild") as broker,
-        building(store, projection) as generation,
-    ):
-        feed = JetStreamFeed(connection.client(broker))
-        return await Rebuild(projection, generation, feed, from_stream, progress, memory).run()
+def go_second() -> None:
+    """Let those who serve have the processor first."""
+    os.nice(NICENESS)

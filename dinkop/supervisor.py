@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +66,7 @@ class Supervisor:
         self.postgres = EmbeddedPostgres(home.postgres, log=home.log("postgres"), databases=SERVICES)
         self.nats = EmbeddedNats(home.nats, self.ports.nats, self.ports.nats_monitoring, log=home.log("nats"))
         own = os.environ if env is None else env
+        self._today = pinned(own)
         self.services = [
             Service(
                 name,
@@ -233,9 +236,17 @@ class Supervisor:
             monitoring_url=self.nats.monitoring_url,
             databases={name: self.postgres.url(name) for name in SERVICES},
             processes={name: record for name, record in records.items() if record is not None},
+            today=self._today,
         )
         self.home.record(running)
         return running
+
+
+def pinned(environment: Mapping[str, str]) -> date | None:
+    """Return the day that DINKOP_TODAY pins; None also for what is no day, which the services refuse with words."""
+    with suppress(ValueError):
+        return date.fromisoformat(environment.get("DINKOP_TODAY", ""))
+    return None
 
 
 def end_leftovers(home: Home) -> None:

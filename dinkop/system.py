@@ -1,5 +1,6 @@
 """The running system, as every command but `up` meets it: found through its home, asked over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import Any
 import httpx
 
 from dinkop.home import Home, Running
+
+PATIENCE = 5.0
+"""Seconds that a service has to say where it stands."""
 
 
 class Unreachable(Exception):
@@ -53,26 +57,54 @@ class System:
                 raise Unreachable(f"{url} does not answer ({error!r}): see `dinkop doctor`.") from error
 
     async def status(self) -> dict[str, Any]:
-        """Return services, stream and projections; a service that does not answer is shown as such."""
-        services: list[dict[str, Any]] = []
-        projections: list[dict[str, Any]] = []
-        async with httpx.AsyncClient(timeout=5.0) as client:
+        """Return services, stream and projections; what does not answer is shown as such."""
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            told, stream = await asyncio.gather(
+                asyncio.gather(*(_service(client, name, url) for name, url in self.running.services.items())),
+                _stream(client, self.running.monitoring_url),
+            )
+        projections = [item for _, items in told for item in items]
+        return {"services": [service for service, _ in told], "stream": stream, "projections": projections}
+
+    async def rebuilds(self) -> list[dict[str, Any]]:
+        """Return what was last rebuilt, checked and put back, latest first. Raises Unreachable or Failed."""
+        found: list[dict[str, Any]] = []
+        async with self.client() as client:
             for name, url in self.running.services.items():
-                try:
-                    answer = (await client.get(f"{url}/v1/projections")).raise_for_status().json()
-                except httpx.HTTPError as error:
-                    services.append({"name": name, "url": url, "ready": False, "error": repr(error)})
-                    continue
-                projections.extend(answer["items"])
-                services.append(
-                    {"name": name, "url": url, "ready": True, "store": answer["store"], "relay": answer["relay"]}
-                )
-            try:
-                page = (await client.get(f"{self.running.monitoring_url}/jsz")).raise_for_status().json()
-                stream = {"messages": page.get("messages"), "bytes": page.get("bytes"), "reachable": True}
-            except httpx.HTTPError as error:
-                stream = {"reachable": False, "error": repr(error)}
-        return {"services": services, "stream": stream, "projections": projections}
+                answer = explained(await client.get(f"{url}/v1/operations/rebuilds"))
+                found += [{**item, "projection": f"{name}.{item['projection']}"} for item in answer["items"]]
+        return sorted(found, key=lambda item: str(item["begun_at"]), reverse=True)
+
+    async def switch(self, service: str, projection: str, action: str) -> dict[str, Any]:
+        """Pause or resume (`action`) a projection. Raises Unreachable or Failed."""
+        url = f"{self.running.services[service]}/v1/operations/projections/{projection}/{action}"
+        async with self.client() as client:
+            return explained(await client.post(url))
+
+
+_PARTS = ("leading", "store", "relay", "writes", "reconciled", "parked_reactions")
+
+
+async def _service(client: httpx.AsyncClient, name: str, url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what one service tells of itself, and its projections."""
+    try:
+        answer = explained(await client.get(f"{url}/v1/projections"))
+    except httpx.TimeoutException:
+        problem = f"no answer within {PATIENCE:.0f} s"
+    except (httpx.HTTPError, Failed) as error:
+        problem = str(error) or repr(error)
+    else:
+        told = {part: answer[part] for part in _PARTS}
+        return {"name": name, "url": url, "ready": True, **told}, answer["items"]
+    return {"name": name, "url": url, "ready": False, "error": problem}, []
+
+
+async def _stream(client: httpx.AsyncClient, monitoring_url: str) -> dict[str, Any]:
+    try:
+        page = (await client.get(f"{monitoring_url}/jsz")).raise_for_status().json()
+    except httpx.HTTPError as error:
+        return {"reachable": False, "error": repr(error)}
+    return {"messages": page.get("messages"), "bytes": page.get("bytes"), "reachable": True}
 
 
 def explained(answer: httpx.Response) -> dict[str, Any]:

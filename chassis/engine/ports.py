@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.definitions.decider import Claim
 from chassis.definitions.projection import Projection, Row
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, PublicEvent
 
 # ---------------------------------------------------------------- event store
 
@@ -156,11 +156,12 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PublicMessage:
-    """A public event ready to publish: its subject, envelope and JSON."""
+    """A public event ready to publish: its subject, envelope and JSON, and what that JSON says where it is known."""
 
     subject: str
     envelope: Envelope
     data: bytes
+    event: PublicEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,22 +238,104 @@ class NothingToFeed(Exception):
     """There is no generation that this projector could keep up to date; the text, if any, says what to do."""
 
 
+class RowRefused(Exception):
+    """The fold made a row, or the key of one, that the table can't hold. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an event could not be applied: the exception in a line, and where it was raised."""
+
+    exception: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event put aside: it could not be applied (`failure`), or waits behind one of its key that could not.
+
+    Without a `key`, because it could not be told, everything about its subject waits behind it.
+    """
+
+    message: LogMessage
+    key: str | None
+    failure: Failure | None
+    attempts: int = 0
+
+    @property
+    def subject(self) -> str:
+        """Return what the event is about."""
+        return self.message.headers.get("ce-subject", "")
+
+    @property
+    def sequence(self) -> int:
+        """Return the event's number in its service."""
+        return int(self.message.headers["ce-sequence"])
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What waits behind parked events: these keys, and everything about these subjects."""
+
+    keys: set[str] = field(default_factory=set)
+    subjects: set[str] = field(default_factory=set)
+
+    def holds(self, key: str, subject: str) -> bool:
+        """Tell whether an event of this key and subject must wait."""
+        return key in self.keys or subject in self.subjects
+
+    def add(self, parked: Parked) -> None:
+        """Let what comes after a parked event wait behind it."""
+        if parked.key is None:
+            self.subjects.add(parked.subject)
+        else:
+            self.keys.add(parked.key)
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """What a generation leaves out: what waits, and the events that were discarded, by service and sequence."""
+
+    waiting: Waiting = field(default_factory=Waiting)
+    discarded: frozenset[tuple[str, int]] = frozenset()
+
+
 class ReadModel(Protocol):
     """A generation of a projection, as the projector writes it."""
 
     async def checkpoint(self) -> Checkpoint:
         """Return the generation's checkpoint; makes the first generation when there is none. Raises NothingToFeed."""
 
+    async def set_aside(self) -> SetAside:
+        """Return what the generation leaves out. Should that change, nothing can be written any more: see `write`."""
+
+    async def stands_at(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether nobody else has changed the generation since it was loaded and written up to `checkpoint`."""
+
     async def paused(self) -> bool:
         """Tell whether an operator paused this projection."""
 
+    async def begin(self, before: Checkpoint) -> int:
+        """Count durably that this process is about to handle what comes after `before`.
+
+        Returns how many processes have begun that, and not finished, this one included. Raises GenerationMoved.
+        """
+
     async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
-        """Return the present rows of these keys; absent ones are absent."""
+        """Return the present rows of these keys; absent ones are absent. Raises RowRefused for a key that is none."""
 
-    async def write(self, before: Checkpoint, after: Checkpoint, rows: Mapping[Hashable, Row | None]) -> None:
-        """Insert, replace or (None) delete rows and move the checkpoint: all seen together, or nothing.
+    async def write(
+        self,
+        before: Checkpoint,
+        after: Checkpoint,
+        rows: Mapping[Hashable, Row | None],
+        parked: Sequence[Parked] = (),
+        attempts: int = 0,
+    ) -> None:
+        """Insert, replace or (None) delete rows, park events and move the checkpoint: all seen together, or nothing.
 
-        Raises GenerationMoved when the checkpoint is not `before`; so rows read since then are still what they were.
+        `attempts` counts as begun already of what comes next. Raises RowRefused; GenerationMoved when the checkpoint
+        is not `before`, or what is set aside is not what it was: so rows read since then are still what they were.
         """
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
@@ -12,20 +12,42 @@ from chassis.definitions.decoding import decoder
 from chassis.definitions.projection import Received
 from chassis.definitions.reaction import Reaction
 from chassis.engine.handling import Handler, NothingDecided, Order
-from chassis.engine.ports import AlreadyClaimed, Key
+from chassis.engine.parking import failure
+from chassis.engine.ports import AlreadyClaimed, Failure, Key, LogMessage, Parked
 from contracts.envelope import Envelope
 
 log = structlog.get_logger()
 
 
-class Inbox(Protocol):
-    """What each reaction has handled, and how often it tried."""
+ATTEMPTS = 5
+"""How often an event is tried before it is parked."""
 
-    async def begin(self, reaction: str, event_id: UUID) -> str | None:
-        """Count an attempt durably, before it is made; return the outcome if there is one already."""
+
+class Begun(NamedTuple):
+    """An attempt that was counted: the outcome if there is one already, which attempt it is, what it waits behind."""
+
+    outcome: str | None
+    attempts: int
+    subject_is_parked: bool
+
+
+class Inbox(Protocol):
+    """What each reaction has handled, how often it tried, and what it has put aside."""
+
+    async def begin(self, reaction: str, event_id: UUID, subject: UUID) -> Begun:
+        """Count an attempt durably, before it is made."""
 
     async def finish(self, reaction: str, event_id: UUID, outcome: str, detail: str | None) -> None:
         """Keep what came of it: `handled` or `refused`."""
+
+    async def park(self, reaction: str, parked: Parked) -> None:
+        """Put an event aside that can't be handled: what comes later of its subject waits behind it."""
+
+    async def wait(self, reaction: str, parked: Parked) -> bool:
+        """Put an event aside behind those of its subject; False if none is there any more: it can be handled."""
+
+    def blames(self, failed: Exception) -> bool:
+        """Tell whether the event may be to blame for a failure; not when nothing can be recorded now."""
 
 
 @dataclass
@@ -33,7 +55,8 @@ class Reactor:
     """Handles the events of one reaction.
 
     The command's append carries an idempotency key made of the reaction's name and the event's id, so a
-    second delivery, also after a crash in between, finds the first outcome.
+    second delivery, also after a crash in between, finds the first outcome. An event that can't be handled is parked
+    after five attempts, and the later ones of its subject behind it; all others go on. A refusal is an outcome.
     """
 
     reaction: Reaction
@@ -42,9 +65,33 @@ class Reactor:
 
     async def handle(self, headers: Mapping[str, str], data: bytes) -> None:
         """Handle one delivery. Returns when it is done with; raises when it must be delivered again."""
-        envelope = Envelope.from_headers(headers)
-        if await self.inbox.begin(self.reaction.name, envelope.id):
+        name, envelope = self.reaction.name, Envelope.from_headers(headers)
+        message = LogMessage(0, envelope.service, envelope.type, headers, data)
+        begun = await self.inbox.begin(name, envelope.id, envelope.subject)
+        if begun.outcome:
             return
+        if begun.subject_is_parked and await self.inbox.wait(name, Parked(message, None, None)):
+            return
+        if begun.attempts > ATTEMPTS:
+            await self._park(message, Failure(f"It was begun {ATTEMPTS} times and never finished"))
+            return
+        try:
+            outcome, detail = await self.carry_out(message)
+        except Exception as failed:
+            if begun.attempts < ATTEMPTS or not self.inbox.blames(failed):
+                raise
+            await self._park(message, failure(failed))
+            return
+        await self.inbox.finish(name, envelope.id, outcome, detail)
+
+    async def _park(self, message: LogMessage, why: Failure) -> None:
+        envelope = Envelope.from_headers(message.headers)
+        await self.inbox.park(self.reaction.name, Parked(message, None, why, ATTEMPTS))
+        log.error("reaction.parked", reaction=self.reaction.name, event_id=str(envelope.id), type=envelope.type)
+
+    async def carry_out(self, message: LogMessage) -> tuple[str, str | None]:
+        """Do what the reaction says; return the outcome, `handled` or `refused`, and why it was refused."""
+        envelope = Envelope.from_headers(message.headers)
         received = Received(
             service=envelope.service,
             type=envelope.type,
@@ -53,7 +100,7 @@ class Reactor:
             subject=envelope.subject,
             stream_version=envelope.stream_version,
             time=envelope.time,
-            data=decoder(self.reaction.event)(data),
+            data=decoder(self.reaction.event)(message.data),
         )
         outcome, detail = "handled", None
         for number, directive in enumerate(self.reaction.react(received)):
@@ -73,4 +120,4 @@ class Reactor:
             except (Rejection, AlreadyClaimed) as refused:
                 outcome, detail = "refused", str(refused)
                 log.warning("reaction.refused", reaction=self.reaction.name, event_id=str(envelope.id), reason=detail)
-        await self.inbox.finish(self.reaction.name, envelope.id, outcome, detail)
+        return outcome, detail

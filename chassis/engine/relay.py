@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import structlog
 
+from chassis.engine.gate import prove
 from chassis.engine.ports import EventStore, Fenced, LastPublished, PublicLog, PublicMessage, StoredEvent
 
 log = structlog.get_logger()
@@ -17,10 +17,6 @@ POLL = 0.5
 LOOK = 2.0
 HOLD = 1.0
 """Seconds for which a relay lets an import go first: it would share its processor, and publish by small batches."""
-
-
-class StoreBehindLog(Exception):
-    """The public log holds events that this store does not: the database was restored from an older state."""
 
 
 @dataclass(slots=True)
@@ -87,7 +83,8 @@ class Relay:
         """Return where to go on: the last message on the log, proven to be ours. Raises StoreBehindLog."""
         last = await self.log.last(self.service)
         if last.sequence:
-            await self._prove(last.sequence, last.event_id)
+            stored = await self.store.read(last.sequence - 1, 1)
+            prove(self.service, last, stored[0].id if stored else None)
         self.status.published = last.sequence
         return last
 
@@ -104,16 +101,6 @@ class Relay:
         self.status.error = None
         self.published(events)
         return last
-
-    async def _prove(self, sequence: int, event_id: UUID | None) -> None:
-        stored = await self.store.read(sequence - 1, 1)
-        if not stored or stored[0].id != event_id:
-            have = f"event {stored[0].id}" if stored else f"only {await self.store.head()} events"
-            raise StoreBehindLog(
-                f"The stream's last {self.service} event is number {sequence} ({event_id}), but this database has"
-                f" {have} there. It was restored from an older state or is another one. Nothing is published, so"
-                " that history does not fork: restore the newer database."
-            )
 
 
 async def _within(awaitable: Awaitable[object], seconds: float) -> bool:

@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import FastAPI
 
-from chassis.http import problems
+from chassis.http import operations, parked, problems, rebuilds
 from chassis.http.middleware import Surroundings
-from chassis.http.routing import ANYONE, Routes
+from chassis.http.routing import Routes
 from chassis.http.runtime import Runtime
 
 _PROBLEM = {
@@ -40,7 +37,7 @@ _REFUSALS = {
     412: "The version in If-Match is stale",
     413: "The request is too large",
     422: "This value can't be right",
-    503: "The database can't be reached right now",
+    503: "The database can't be reached right now, or no commands are accepted",
     504: "The position asked for was not reached in time",
 }
 
@@ -76,34 +73,8 @@ def application(
         },
     )
     app.add_middleware(Surroundings)
-    parts = [_operations(), *routes]
+    parts = [operations.routes, rebuilds.routes, parked.routes, *routes]
     for part in parts:
         app.include_router(part.router)
     problems.install(app, unreachable, lambda path: frozenset().union(*(part.methods_of(path) for part in parts)))
     return app
-
-
-def _operations() -> Routes:
-    routes = Routes()
-
-    @routes.get("/livez", callers=ANYONE, tags=["operations"], summary="The process runs")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @routes.get("/readyz", callers=ANYONE, tags=["operations"], summary="The service can serve")
-    async def readyz(request: Request) -> JSONResponse:
-        runtime: Runtime = request.app.state.runtime
-        if not await runtime.reachable():
-            return problems.problem(503, "unavailable", "The database can't be reached right now.")
-        return JSONResponse({"status": "ready", "service": runtime.service})
-
-    @routes.get("/metrics", callers=ANYONE, tags=["operations"], summary="Prometheus metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    @routes.get("/v1/projections", callers=("operator",), tags=["operations"], summary="Projections and the relay")
-    async def projections(request: Request) -> dict[str, Any]:
-        status: dict[str, Any] = await request.app.state.runtime.operations()
-        return status
-
-    return routes

@@ -124,6 +124,13 @@ class Call:
             digest.update(await self._request.body())
         return digest.hexdigest()
 
+    async def accepting(self) -> None:
+        """Return when commands are accepted: for what must not be done unless a command can follow.
+
+        Raises engine.gate.NotAccepting.
+        """
+        await self.runtime.gate.passed()
+
     def handler[C: Command, S, E: Event](self, decider: Decider[C, S, E]) -> Handler[C, S, E]:
         """Return the write side of one kind of stream."""
         return self.runtime.handler(decider)

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from chassis.definitions.decider import Invalid, Rejection
+from chassis.engine.gate import NotAccepting
 from chassis.engine.handling import NothingDecided
 from chassis.engine.ports import AlreadyClaimed, KeyReused, WrongVersion
 from chassis.storage.database import away
@@ -123,6 +124,12 @@ def install(
     @app.exception_handler(WrongVersion)
     async def contended(request: Request, refused: WrongVersion) -> JSONResponse:
         return problem(409, "contended", "Others are changing this at the same moment; try again.")
+
+    @app.exception_handler(NotAccepting)
+    async def closed(request: Request, refused: NotAccepting) -> JSONResponse:
+        return problem(
+            503, refused.slug, str(refused), title="Commands are not accepted now", headers={"Retry-After": "2"}
+        )
 
     async def unavailable(request: Request, failed: Exception) -> JSONResponse:
         if not away(failed):

@@ -7,8 +7,11 @@ from datetime import date
 from typing import Any
 
 from chassis.definitions.decider import Command, Decider, Event
+from chassis.engine.gate import Gate
 from chassis.engine.handling import Handler
 from chassis.engine.ports import EventStore
+from chassis.operations.looking import Operations
+from chassis.operations.parking import Parking
 from chassis.storage.archive import Archive
 from chassis.storage.read_models import ReadModels
 from chassis.storage.vault import Vault
@@ -19,7 +22,7 @@ class Runtime:
     """The parts of a running service that routes use.
 
     `positions` are those of the projections that run in this process; `note` is how they are told. `vault` is
-    there when the manifest says that the service keeps personal data.
+    there when the manifest says that the service keeps personal data. `gate` is the one before the store.
     """
 
     service: str
@@ -29,11 +32,13 @@ class Runtime:
     today: date | None
     wake: Callable[[], None]
     reachable: Callable[[], Any]
-    operations: Callable[[], Any]
+    operations: Operations
     hold: Callable[[], None] = lambda: None
     secret: bytes = b""
     vault: Vault | None = None
     archive: Archive | None = None
+    parking: Parking | None = None
+    gate: Gate = field(default_factory=Gate)
     positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)

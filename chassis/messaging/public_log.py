@@ -12,7 +12,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from chassis.definitions.clock import new_id
 from chassis.engine.ports import Fenced, LastPublished, PublicMessage
-from contracts.envelope import STREAM, SUBJECT_ROOT
+from contracts.envelope import STREAM, SUBJECT_ROOT, MalformedEnvelope
 
 # The server's bound on one atomic batch (ADR-50).
 BATCH = 1_000
@@ -47,13 +47,22 @@ class JetStreamLog:
         self._timeout = timeout
 
     async def last(self, service: str) -> LastPublished:
-        """Return the last message of a service; sequence 0 when it has none."""
+        """Return the last message of a service; sequence 0 when it has none.
+
+        Raises MalformedEnvelope when that message is no event: somebody else published it.
+        """
         try:
             message = await self._jetstream.get_last_msg(STREAM, _filter(service))
         except NotFoundError:
             return LastPublished(0, None, 0)
         headers = message.headers or {}
-        return LastPublished(int(headers["ce-sequence"]), UUID(headers["ce-id"]), message.seq or 0)
+        try:
+            return LastPublished(int(headers["ce-sequence"]), UUID(headers["ce-id"]), message.seq or 0)
+        except (KeyError, ValueError) as wrong:
+            raise MalformedEnvelope(
+                f"The stream's last message of {service} (stream sequence {message.seq}) is no event: somebody else"
+                " published it. Nothing can follow it: see `dinkop reconcile`."
+            ) from wrong
 
     async def publish(self, service: str, messages: Sequence[PublicMessage], after: LastPublished) -> LastPublished:
         """Publish in order, all or nothing, only if `after` is still the service's last message.

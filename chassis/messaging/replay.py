@@ -76,6 +76,14 @@ class _Layout(NamedTuple):
         return cls(service, type_, cutter.size, cutter.unpack_from, *pieces)
 
 
+class NoEvent(MalformedEnvelope):
+    """A message on the stream is no event of ours; `log_sequence` is its place."""
+
+    def __init__(self, problem: str, log_sequence: int) -> None:
+        super().__init__(problem)
+        self.log_sequence = log_sequence
+
+
 class LogUnreadable(Exception):
     """The stream could not be read to the end; the message says how far it was, and what is wrong."""
 
@@ -95,8 +103,8 @@ async def replay(
     Ends at `until`, or at the stream's last sequence where that is smaller. `nats_url` may name several servers,
     separated by commas. Whatever interrupts the reading, it goes on after the last event yielded; after `tries`
     attempts in a row that brought nothing it raises LogUnreadable. Raises LogReplaced when the stream is not
-    the one of `identity` (empty: the first seen), and MalformedEnvelope on a message that is no event. Holds at most
-    two pulls in memory.
+    the one of `identity` (empty: the first seen), and NoEvent on a message that is none. Holds at most two pulls in
+    memory.
     """
     urls = nats_url.split(",")
     failed = 0
@@ -120,6 +128,27 @@ async def replay(
                     f" failed, the last with {trouble!r}"
                 ) from trouble
         await asyncio.sleep(min(_FIRST_PAUSE * 2 ** (failed - 1), _LONGEST_PAUSE))
+
+
+async def replay_all(nats_url: str, stream: str, until: int, *, identity: str = "") -> AsyncGenerator[Batch]:
+    """Yield every message up to `until` as `replay` does; one that is no event comes as an event of no service.
+
+    Each of those costs a new beginning: they are few, or all is lost anyway.
+    """
+    after = 0
+    while True:
+        try:
+            async for batch in replay(nats_url, stream, (), after, until, identity=identity):
+                yield batch
+                after = batch[-1][0]
+            return
+        except NoEvent as found:
+            place = found.log_sequence
+        if after < place - 1:
+            async for batch in replay(nats_url, stream, (), after, place - 1, identity=identity):
+                yield batch
+        yield [(place, "", "", 0, b"", b"", 0, b"", b"")]
+        after = place
 
 
 class _Reading:
@@ -288,7 +317,7 @@ class _Reading:
                 data,
             )
         except ValueError as error:
-            raise MalformedEnvelope(f"log sequence {log_sequence} ({service}.{type_}): {error}") from error
+            raise NoEvent(f"log sequence {log_sequence} ({service}.{type_}): {error}", log_sequence) from error
         self._layouts[about] = _Layout.of(service, type_, envelope)
         return event
 

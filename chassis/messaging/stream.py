@@ -36,6 +36,23 @@ async def ensure(jetstream: JetStreamContext, replicas: int = 1) -> StreamInfo:
         return await jetstream.add_stream(configuration(replicas))
 
 
+async def present(jetstream: JetStreamContext) -> bool:
+    """Tell whether there is a stream."""
+    try:
+        await jetstream.stream_info(STREAM)
+    except NotFoundError:
+        return False
+    return True
+
+
+async def remove(jetstream: JetStreamContext) -> None:
+    """Delete the stream, with every durable consumer on it; the relays make and fill it anew."""
+    try:
+        await jetstream.delete_stream(STREAM)
+    except NotFoundError:
+        pass
+
+
 async def assert_durable(monitoring_url: str) -> None:
     """Raise NotDurable unless every file write of the server is synced before it is acknowledged.
 

@@ -1,6 +1,6 @@
 """The event store in PostgreSQL: one server-side append, dense positions in commit order."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,18 +9,20 @@ import msgspec
 import stamina
 
 from chassis.definitions.decider import Claim
+from chassis.engine.gate import NotProven
 from chassis.engine.ports import (
     AlreadyClaimed,
     Appended,
     Commit,
     Key,
     KeyReused,
+    NewEvent,
     Outcome,
     StoredEvent,
     Stream,
     WrongVersion,
 )
-from chassis.storage.database import LOST, Pool
+from chassis.storage.database import LOST, Connection, Pool
 
 _COLUMNS = (
     "position, event_id, stream_kind, stream_id, version, type, schema_version, data::text, metadata::text, recorded_at"
@@ -32,13 +34,21 @@ _LOAD_MANY = f"""SELECT {_COLUMNS} FROM events WHERE stream_kind = $1 AND stream
 _READ = f"SELECT {_COLUMNS} FROM events WHERE position > $1 ORDER BY position LIMIT $2"
 
 
+async def _anybody() -> None:
+    """Let everything pass."""
+
+
 class PostgresEventStore:
     """The truth of one service in PostgreSQL (engine.ports.EventStore)."""
 
-    def __init__(self, pool: Pool, patience: float = 15.0) -> None:
-        """Use `pool`; wait up to `patience` seconds for a server that went away."""
+    def __init__(self, pool: Pool, patience: float = 15.0, admit: Callable[[], Awaitable[None]] = _anybody) -> None:
+        """Use `pool`; wait up to `patience` seconds for a server that went away.
+
+        `admit` is asked before every attempt to append, and raises engine.gate.NotAccepting.
+        """
         self._pool = pool
         self._patience = patience
+        self._admit = admit
 
     async def load(self, stream: Stream, after: int = 0) -> list[StoredEvent]:
         """Return the events of a stream with version > `after`, oldest first."""
@@ -70,8 +80,26 @@ class PostgresEventStore:
         After a lost connection it asks again with the same event ids: the function then answers what
         came of the first attempt, so an unknown outcome never becomes a second event.
         """
-        rows = await self._fetch(_APPEND, msgspec.json.encode([_as_json(commit) for commit in commits]).decode())
+        given = msgspec.json.encode([_as_json(commit) for commit in commits]).decode()
+        rows = await self._fetch(_APPEND, given, admit=self._admit)
         return [_outcome(commit, row) for commit, row in zip(commits, rows, strict=True)]
+
+    @staticmethod
+    async def append_in(connection: Connection, stream: Stream, event: NewEvent, metadata: Mapping[str, Any]) -> None:
+        """Append one event after whatever the stream has, in the transaction of `connection`.
+
+        For facts that stand or fall with that transaction. It holds the store's lock until it ends: append last.
+        """
+        expected = await connection.fetchval(
+            "SELECT coalesce(max(version), 0) FROM events WHERE stream_id = $1 AND stream_kind = $2",
+            stream.id,
+            stream.kind,
+        )
+        commit = Commit(stream, expected, [event], metadata)
+        [row] = await connection.fetch(_APPEND, msgspec.json.encode([_as_json(commit)]).decode())
+        outcome = _outcome(commit, row)
+        if not isinstance(outcome, Appended):
+            raise outcome
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         """Return up to `limit` events with position > `after`, in order."""
@@ -112,16 +140,26 @@ class PostgresEventStore:
         await self._fetch("SELECT remember($1, $2, $3::jsonb)", key.key, key.fingerprint, encoded)
         await self.recall(key)
 
-    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+    async def _fetch(
+        self, query: str, *arguments: object, admit: Callable[[], Awaitable[None]] = _anybody
+    ) -> list[asyncpg.Record]:
         # Setting up for retries costs as much as the decision itself, so it waits until one is needed.
         try:
+            await admit()
             return await self._pool.fetch(query, *arguments)
         except LOST:
             pass
+        # Asked again each time: the server that comes back may have been restored from an older state.
         async for attempt in stamina.retry_context(
-            on=LOST, timeout=self._patience, attempts=None, wait_initial=0.05, wait_max=1.0, wait_jitter=0.05
+            on=(*LOST, NotProven),
+            timeout=self._patience,
+            attempts=None,
+            wait_initial=0.05,
+            wait_max=1.0,
+            wait_jitter=0.05,
         ):
             with attempt:
+                await admit()
                 return await self._pool.fetch(query, *arguments)
         raise AssertionError("stamina either returns or raises")
 

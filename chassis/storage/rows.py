@@ -1,6 +1,7 @@
 """Rows of a projection's table, moved in bulk: however many they are, they travel as one parameter."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -8,6 +9,7 @@ import msgspec
 from sqlalchemy.dialects import postgresql
 
 from chassis.definitions.projection import Projection, Row
+from chassis.engine.ports import RowRefused
 from chassis.storage.database import Connection, Pool
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -90,3 +92,25 @@ class Rows[R: Row]:
 def encoded(value: object) -> str:
     """Return JSON as a parameter: rows for `Rows.insert`, or the value of one column."""
     return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def encoded_rows(rows: Iterable[Row | None]) -> str:
+    """Return rows, of which those that are None fall away, as `Rows.insert` takes them. Raises RowRefused."""
+    try:
+        return encoded([row for row in rows if row is not None])
+    except Exception as unwritable:  # whatever a fold made, it is no row
+        raise RowRefused(str(unwritable)) from unwritable
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say RowRefused where the server won't take a row, or a key; without its details, which quote the whole row."""
+    try:
+        yield
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.ProgramLimitExceededError,  # such as a text too long for an index
+        asyncpg.CardinalityViolationError,  # two rows with one key
+    ) as refused:
+        raise RowRefused(refused.message or str(refused)) from None

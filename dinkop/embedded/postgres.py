@@ -128,6 +128,25 @@ class EmbeddedPostgres:
         if self.process is not None:
             await end(self.process, (signal.SIGINT, seconds), (signal.SIGQUIT, 0.5))
 
+    async def put_aside(self, database: str, name: str) -> None:
+        """Keep a service's database under another name, and make an empty one in its place."""
+        await self._administer(f'ALTER DATABASE "{database}" RENAME TO "{name}"')
+        await self._provision()
+
+    async def put_back(self, database: str, name: str) -> None:
+        """Undo `put_aside`: drop what is in its place, and give the database its name again."""
+        await self._administer(
+            f'DROP DATABASE "{database}" WITH (FORCE)', f'ALTER DATABASE "{name}" RENAME TO "{database}"'
+        )
+
+    async def _administer(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self.url("postgres", OWNER))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
     def end_leftover(self) -> None:
         """End whatever still works on this cluster after its supervisor was killed. Blocks."""
         pid_file = self.data / "postmaster.pid"

@@ -1,0 +1,48 @@
+"""What of the stream lies ahead of a projection: how far it goes, and since when the next event waits."""
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from contracts.envelope import STREAM, SUBJECT_ROOT
+
+PATIENCE = 2.0
+"""Seconds that whoever looks waits for the server."""
+
+
+class Ahead:
+    """The stream, as those look at it who want to know how far behind it something is."""
+
+    def __init__(self, client: Client) -> None:
+        """Look through `client`."""
+        self._jetstream = client.jetstream(timeout=PATIENCE)
+
+    async def heads(self, services: Collection[str]) -> dict[str, int]:
+        """Return each service's last number on the stream, 0 when it has none. Raises a NATS error, or TimeoutError."""
+        return dict(zip(services, await asyncio.gather(*map(self._head, services)), strict=True))
+
+    async def _head(self, service: str) -> int:
+        try:
+            last = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT_ROOT}.{service}.>")
+        except NotFoundError:
+            return 0
+        return int((last.headers or {})["ce-sequence"])
+
+    async def waiting_since(self, service: str, position: int, log_sequence: int) -> datetime | None:
+        """Return when the next event of a service was recorded, for who has read `position` and the log so far.
+
+        None when there is none, or when `log_sequence` belongs to another log than this.
+        """
+        try:
+            message = await self._jetstream.get_msg(
+                STREAM, seq=log_sequence + 1, subject=f"{SUBJECT_ROOT}.{service}.>", next=True
+            )
+        except NotFoundError:
+            return None
+        headers = message.headers or {}
+        if int(headers["ce-sequence"]) <= position:
+            return None
+        return datetime.fromisoformat(headers["ce-time"])

@@ -1,0 +1,1 @@
+"""What an operator sees of one service, and does to it."""

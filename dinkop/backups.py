@@ -1,0 +1,285 @@
+"""Copies of a system's state, and a home made from one.
+
+A backup folder holds one folder a backup, with a dump of each database, and one mirror of the keys of personal data,
+which has no past on purpose: a key that was forgotten must not come back with an older copy. The master key that wraps
+them is not in it: it is copied once, to another place, and named when restoring.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chassis.definitions import clock
+from dinkop.embedded.accounts import ordinary_account
+from dinkop.embedded.postgres import EmbeddedPostgres, find_binaries
+from dinkop.home import Home
+from dinkop.supervisor import SERVICES, end_leftovers
+from dinkop.system import Failed, Misused, System
+
+ORDER = ("reporting", "mentoring", "rat", "registry")
+"""Who reacts to others is copied before them: a copy then never holds what follows from an event that it lacks."""
+RECORD = "backup.json"
+_UNFINISHED = ".unfinished-"
+
+type Tell = Callable[[str], None]
+
+
+class Dump(msgspec.Struct, frozen=True):
+    """One file of a backup."""
+
+    bytes: int
+    sha256: str
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """What a backup says of itself. It is written last: a folder without it is no backup."""
+
+    made_at: datetime
+    positions: dict[str, int]
+    """The last event that is surely in it, per service."""
+    files: dict[str, Dump]
+
+
+# ---------------------------------------------------------------- backing up
+
+
+async def back_up(system: System, folder: Path, tell: Tell) -> tuple[str, Backup]:
+    """Copy the databases and mirror the keys of a running system; return the backup's name and record.
+
+    Each database is copied as of one moment while everything goes on. The backup is there whole or not at all. Raises
+    Failed.
+    """
+    with _alone_in(folder):
+        await asyncio.to_thread(_clear_unfinished, folder)
+        made_at = clock.now()
+        name = made_at.strftime("%Y-%m-%dT%H%M%S.%fZ")
+        unfinished = folder / (_UNFINISHED + name)
+        unfinished.mkdir(mode=0o700)
+        status = await system.status()
+        stores = {each["name"]: each.get("store", {}).get("position", 0) for each in status["services"]}
+        files = {}
+        for service in ORDER:
+            file = unfinished / f"{service}.dump"
+            await _run("pg_dump", "--format=custom", f"--file={file}", system.running.databases[service])
+            files[file.name] = await asyncio.to_thread(_described, file)
+            tell(f"{service}: {files[file.name].bytes:,} bytes")
+        # After the database that needs them, so that no event in it is without its key.
+        count = await asyncio.to_thread(mirror_keys, system.home.keys, folder / "keys")
+        tell(f"keys of personal data: {count}")
+        backup = Backup(made_at, {service: stores.get(service, 0) for service in SERVICES}, files)
+        _write(unfinished / RECORD, msgspec.json.format(msgspec.json.encode(backup), indent=2))
+        _sync(unfinished)
+        unfinished.rename(folder / name)
+        _sync(folder)
+        return name, backup
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"Another backup to {folder} is under way. Wait for it, or choose another folder.") from None
+        yield
+
+
+def _clear_unfinished(folder: Path) -> None:
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left)
+
+
+def mirror_keys(keys: Path, mirror: Path) -> int:
+    """Make the mirror hold exactly what the folder of keys does; a file that changed is overwritten where it lies."""
+    mirror.mkdir(mode=0o700, exist_ok=True)
+    found = sorted(keys.glob("*.key"))
+    for key in found:
+        copy, content = mirror / key.name, key.read_bytes()
+        if not copy.exists():
+            part = copy.with_suffix(".new")
+            _write(part, content)
+            part.rename(copy)
+        elif (kept := copy.read_bytes()) != content:
+            if not any(kept):
+                raise Failed(
+                    f"{copy} says that the personal data of {key.stem} was forgotten, but {keys} has its key: that is"
+                    " an older copy, or another home's. Back up to another folder, or forget it again there."
+                )
+            # Overwritten and not replaced: a forgotten key must not stay behind on the disk.
+            with copy.open("r+b") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+    _sync(mirror)
+    return len(found)
+
+
+# ---------------------------------------------------------------- restoring
+
+
+def choose(folder: Path, name: str | None) -> tuple[Path, Backup]:
+    """Return the backup of that name, else the newest. Raises Misused when it isn't there, Failed if it isn't whole."""
+    there = sorted(record.parent.name for record in folder.glob(f"*/{RECORD}"))
+    if not there:
+        raise Misused(f"{folder} holds no backup. Make one with `dinkop backup {folder}`.")
+    if name is not None and name not in there:
+        raise Misused(f"{folder} holds no backup {name}. There are: {', '.join(there)}.")
+    chosen = folder / (name or there[-1])
+    try:
+        backup = msgspec.json.decode((chosen / RECORD).read_bytes(), type=Backup)
+    except msgspec.DecodeError as damaged:
+        raise Failed(f"{chosen / RECORD} is damaged ({damaged}). Choose another backup: {', '.join(there)}.") from None
+    for file, dump in backup.files.items():
+        if not (chosen / file).exists() or _described(chosen / file) != dump:
+            raise Failed(f"{chosen / file} is missing or damaged. Choose another backup: {', '.join(there)}.")
+    return chosen, backup
+
+
+async def restore(home: Home, folder: Path, name: str | None, master_key: Path | None, tell: Tell) -> str:
+    """Make a home from a backup and the keys beside it; return the backup's name.
+
+    The home must be empty or not exist yet, and is there whole or not at all. The stream isn't restored: the services
+    publish it anew when they start. Raises Misused, Failed or CannotStart, and has then changed nothing.
+    """
+    if home.running():
+        raise Failed(f"dinkop is running on {home.directory}. Restore to another --home, or stop it and move it away.")
+    if home.directory.exists() and any(home.directory.iterdir()):
+        raise Failed(
+            f"{home.directory} is not empty. Restore to another --home, or move it away; one database of a home is"
+            " restored with --only."
+        )
+    chosen, _ = await asyncio.to_thread(choose, folder, name)
+    if master_key is None:
+        raise Misused("Name the copy of master.key with --master-key: without it nobody reads personal data again.")
+    keys = folder / "keys"
+    if not await asyncio.to_thread(keys.is_dir):
+        raise Failed(f"{keys}, the mirror of the keys of personal data, is missing: copy it there first.")
+    wrapping = await asyncio.to_thread(master_key.read_bytes)
+    unfinished = Home(home.directory.with_name(home.directory.name + ".restoring"))
+    await _clear(unfinished)
+    with unfinished.held():
+        try:
+            async with _postgres(unfinished) as postgres:
+                for service in SERVICES:
+                    await _fill(postgres, service, chosen)
+                    tell(f"{service}: restored")
+            for key in keys.glob("*.key"):
+                _write(unfinished.keys / key.name, key.read_bytes())
+            _write(unfinished.directory / "master.key", wrapping)
+        except BaseException:
+            await _clear(unfinished)
+            raise
+        if home.directory.exists():
+            home.directory.rmdir()
+        unfinished.directory.rename(home.directory)
+        _sync(home.directory.parent)
+    return chosen.name
+
+
+async def restore_one(home: Home, service: str, folder: Path, name: str | None, tell: Tell) -> tuple[str, str]:
+    """Replace one database of a home on which nothing runs; return the backup's name, and that of the old database.
+
+    The old database is kept aside under another name. Raises Misused, Failed or CannotStart, and has then changed
+    nothing.
+    """
+    if service not in SERVICES:
+        raise Misused(f"{service} is no service. There are: {', '.join(SERVICES)}.")
+    if not home.postgres.exists():
+        raise Failed(f"{home.directory} holds no system. Leave --only out to make one from the backup.")
+    chosen, _ = await asyncio.to_thread(choose, folder, name)
+    aside = f"{service}_until_{clock.now():%Y%m%d_%H%M%S_%f}"
+    with home.held():
+        await asyncio.to_thread(end_leftovers, home)
+        async with _postgres(home) as postgres:
+            await postgres.put_aside(service, aside)
+            tell(f"{service}: the present database is kept as {aside}")
+            try:
+                await _fill(postgres, service, chosen)
+            except BaseException:
+                await postgres.put_back(service, aside)
+                raise
+            tell(f"{service}: restored")
+    return chosen.name, aside
+
+
+@asynccontextmanager
+async def _postgres(home: Home) -> AsyncIterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(home.postgres, log=home.log("postgres"), databases=SERVICES)
+    if (await asyncio.to_thread(ordinary_account)).is_another:
+        home.directory.chmod(0o711)  # as the supervisor does: to let it pass through to its own folder
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        await postgres.stop(60.0)
+
+
+async def _fill(postgres: EmbeddedPostgres, service: str, backup: Path) -> None:
+    await _run(
+        "pg_restore",
+        "--single-transaction",
+        "--no-owner",
+        f"--dbname={postgres.url(service)}",
+        str(backup / f"{service}.dump"),
+    )
+
+
+async def _clear(unfinished: Home) -> None:
+    if unfinished.directory.exists():
+        await asyncio.to_thread(EmbeddedPostgres(unfinished.postgres, databases=()).end_leftover)
+        await asyncio.to_thread(shutil.rmtree, unfinished.directory)
+
+
+# ---------------------------------------------------------------- files and programs
+
+
+async def _run(program: str, *arguments: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    process = await asyncio.create_subprocess_exec(
+        find_binaries() / program, *arguments, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    try:
+        _, words = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise Failed(f"{program} failed: {words.decode(errors='replace').strip()}")
+
+
+def _described(file: Path) -> Dump:
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
+        os.fsync(content.fileno())
+    return Dump(file.stat().st_size, digest.hexdigest())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def as_json(name: str, backup: Backup) -> Mapping[str, Any]:
+    """Return a backup as `dinkop backup --json` prints it."""
+    return {"name": name, **msgspec.to_builtins(backup)}
