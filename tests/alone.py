@@ -7,6 +7,7 @@ from datetime import date
 import httpx
 from fastapi import FastAPI
 
+from chassis.engine.gate import Gate
 from chassis.http.application import application
 from chassis.http.routing import Routes
 from chassis.http.runtime import Runtime
@@ -19,6 +20,8 @@ from contracts.envelope import SERVICES
 
 def runtime_on(database: Database, service: str, today: date | None) -> Runtime:
     """Return what the routes of a service use, on a database."""
+    gate = Gate()
+    gate.open()
     return Runtime(
         service=service,
         known_services=frozenset(SERVICES),
@@ -29,6 +32,7 @@ def runtime_on(database: Database, service: str, today: date | None) -> Runtime:
         reachable=database.reachable,
         operations=dict,
         archive=Archive(database.pool),
+        gate=gate,
     )
 
 

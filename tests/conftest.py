@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import nats as nats_py
 import pytest
+import structlog
 from eventually import eventually
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -24,6 +25,15 @@ from contracts.envelope import STREAM
 TEMPLATE = "template_of_a_service"
 TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
 _numbers = itertools.count(1)
+
+# The default shows every variable of every frame: seconds of work for each failure that a test provokes.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A projection over two services, and a log and read model in memory, for tests of the projector."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Hashable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from chassis.definitions.projection import Projection, Received, Row
-from chassis.engine.ports import Checkpoint, GenerationMoved, LogMessage, LogReplaced
-from chassis.engine.projector import receive
+from chassis.engine.parking import receive
+from chassis.engine.ports import Checkpoint, GenerationMoved, LogMessage, LogReplaced, Parked, SetAside
 from contracts.envelope import Envelope, PublicEvent
 
 KEYS = [UUID(int=number) for number in range(1, 4)]
@@ -117,21 +117,45 @@ class MemoryReadModel:
     at: Checkpoint = field(default_factory=Checkpoint)
     is_paused: bool = False
     commits: int = 0
+    parked: list[Parked] = field(default_factory=list)
+    attempts: int = 0
 
     async def checkpoint(self) -> Checkpoint:
         return self.at
 
+    async def set_aside(self) -> SetAside:
+        aside = SetAside()
+        for event in self.parked:
+            aside.waiting.add(event)
+        return aside
+
+    async def stands_at(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.positions == self.at.positions
+
     async def paused(self) -> bool:
         return self.is_paused
+
+    async def begin(self, before: Checkpoint) -> int:
+        self.attempts += 1
+        return self.attempts
 
     async def rows(self, keys: Collection[Hashable]) -> dict[Hashable, Row]:
         return {key: self.stored[key] for key in keys if key in self.stored}
 
-    async def write(self, before: Checkpoint, after: Checkpoint, rows: Mapping[Hashable, Row | None]) -> None:
+    async def write(
+        self,
+        before: Checkpoint,
+        after: Checkpoint,
+        rows: Mapping[Hashable, Row | None],
+        parked: Sequence[Parked] = (),
+        attempts: int = 0,
+    ) -> None:
         if self.is_paused or dict(before.positions) != dict(self.at.positions):
             raise GenerationMoved
         replaced = {**self.stored, **rows}
         self.stored, self.at = {key: row for key, row in replaced.items() if row is not None}, after
+        self.parked += parked
+        self.attempts = attempts
         self.commits += 1
 
 

@@ -7,20 +7,38 @@ import asyncio
 import json
 import resource
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import psutil
 from projecting import plots
 
+from chassis.definitions.projection import Projection
 from chassis.engine.rebuild import MEMORY, Report
-from dinkop.replays import rebuild_from
+from chassis.replaying import Order, Outcome, accepted, replays
 from services.reporting.projections import health_status
+from services.reporting.service import service
 
 PROJECTIONS = {projection.name: projection for projection in (plots, health_status.projection)}
 
 
+async def rebuild_from(
+    nats_url: str,
+    database_url: str,
+    projection: Projection[Any],
+    progress: Callable[[Report], None] = lambda report: None,
+    memory: int = MEMORY,
+    order: Order | None = None,
+) -> Outcome:
+    """Rebuild a projection in the database at `database_url`, whosever it is, or do as `order` says."""
+    owner = replace(service, projections=[projection], consequences={})
+    async with replays(owner, database_url, nats_url, memory) as open_:
+        return await open_.carry_out(projection, order or Order(accept=accepted), progress)
+
+
 def main() -> None:
-    """Rebuild, and print the report with the seconds of CPU taken and the bytes held at most above idle,
+    """Rebuild, and print the outcome with the seconds of CPU taken and the bytes held at most above idle,
     and when each phase was last heard of."""
     nats_url, database_url, name, *memory = sys.argv[1:]
     idle = psutil.Process().memory_info().rss
@@ -29,12 +47,12 @@ def main() -> None:
     def note(report: Report) -> None:
         phases[report.phase] = round(report.seconds, 2)
 
-    report = asyncio.run(
-        rebuild_from(nats_url, database_url, PROJECTIONS[name], note, int(memory[0]) if memory else MEMORY)
-    )
+    rows = int(memory[0]) if memory else MEMORY
+    outcome = asyncio.run(rebuild_from(nats_url, database_url, PROJECTIONS[name], note, rows))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     held = usage.ru_maxrss * 1024 - idle
-    print(json.dumps({**asdict(report), "cpu": usage.ru_utime + usage.ru_stime, "held": held, "phases": phases}))
+    cpu = usage.ru_utime + usage.ru_stime
+    print(json.dumps({**outcome.as_json(), "cpu": cpu, "held": held, "phases": phases}))
 
 
 if __name__ == "__main__":

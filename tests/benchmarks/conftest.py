@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,29 +18,34 @@ from dinkop.home import Home, Running
 
 
 @pytest.fixture
-async def system() -> AsyncIterator[Running]:
-    """A system of its own on a fresh home."""
+def home() -> Iterator[Path]:
+    """A home of its own."""
     folder = Path(tempfile.mkdtemp(prefix="db-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def system(home: Path) -> AsyncIterator[Running]:
+    """A system of its own on a fresh home."""
     base = free_ports(1)[0] - 10
-    command = [str(Path(sys.executable).with_name("dinkop")), "up", "--home", str(folder), "--port-base", str(base)]
+    command = [str(Path(sys.executable).with_name("dinkop")), "up", "--home", str(home), "--port-base", str(base)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "DINKOP_TODAY": "2024-11-14"})
-    home = Home(folder)
+    directory = Home(home)
 
     async def ready() -> bool:
         assert process.poll() is None, "dinkop up ended"
-        running = home.running()
+        running = directory.running()
         return bool(running and running.ready)
 
     await eventually(ready, 120)
-    running = home.running()
+    running = directory.running()
     assert running
     yield running
     process.terminate()
     await asyncio.to_thread(process.wait, 30)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Benchmarks run on the loop that services run on."""
-    return uvloop.EventLoopPolicy()
+    return {"uvloop": uvloop.new_event_loop}

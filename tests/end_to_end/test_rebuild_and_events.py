@@ -1,5 +1,6 @@
 """A rebuild under writes changes no answer, and the stream can be read, searched and written to a file."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -9,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from running import DINKOP, PATIENCE, Installation, dense
+
+from dinkop.system import System
 
 AS_OF = "2024-12-31"
 
@@ -104,6 +108,98 @@ def test_all_projections_are_rebuilt_at_once_and_lists_stay_as_they_were(
     assert [after[item["cooperative_id"]] for item in before] == before
     assert len(after) == len(before) + len(acknowledged)
     assert {item["last_error"] for item in system.live().values()} == {None}
+
+
+# ---------------------------------------------------------------- proof, acceptance, and the way back
+
+COOPERATIVES = "registry.cooperatives"
+
+
+async def _by_hand(system: Installation, statement: str) -> None:
+    connection = await asyncpg.connect(System.find(system.home).running.databases["registry"])
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def test_what_differs_is_shown_asked_for_and_can_be_taken_back(system: Installation, known: list[str]) -> None:
+    [checked] = system.json("verify", COOPERATIVES)["items"]
+    assert (checked["kind"], checked["state"]) == ("verify", "equal")
+    assert checked["compared"]["rows"] >= len(known)
+    assert checked["compared"]["before"] == checked["compared"]["after"]
+
+    one, live = known[0], generations(system)[COOPERATIVES]
+
+    def name() -> str:
+        [found] = [each for each in system.items("registry", "/v1/cooperatives") if each["cooperative_id"] == one]
+        read: str = found["name"]
+        return read
+
+    right = name()
+    change = f"UPDATE cooperatives_g{live}.cooperatives SET name = 'By hand' WHERE cooperative_id = '{one}'"
+    asyncio.run(_by_hand(system, change))
+    told = system.dinkop("verify", COOPERATIVES, code=1)
+    for words in ("1 rows changed", f"changed {one}", f"name: By hand -> {right}"):
+        assert words in told
+    [tried] = system.json("rebuild", COOPERATIVES, "--dry-run")["items"]
+    assert (tried["kind"], tried["state"], tried["compared"]["changed"]) == ("dry_run", "different", 1)
+    assert tried["bytes"] > 0
+    [refused] = system.json("rebuild", COOPERATIVES, code=1)["items"]
+    assert refused["state"] == "refused"
+    assert "is of the same version" in system.dinkop("rebuild", COOPERATIVES, code=1)
+    assert (generations(system)[COOPERATIVES], name()) == (live, "By hand")
+
+    [accepted] = system.json("rebuild", COOPERATIVES, "--accept", "--reason", "by hand is wrong")["items"]
+    assert (accepted["state"], accepted["replaced"], accepted["generation"]) == ("live", live, refused["generation"])
+    assert (generations(system)[COOPERATIVES], name()) == (accepted["generation"], right)
+    [back] = system.json("rollback", COOPERATIVES)["items"]
+    assert (back["kind"], back["state"], back["generation"]) == ("rollback", "live", live)
+    assert (generations(system)[COOPERATIVES], name()) == (live, "By hand")
+    assert f"generation {accepted['generation']} is live again" in system.dinkop("rollback", COOPERATIVES)
+    assert name() == right
+
+    assert system.json("retire", COOPERATIVES) == {"items": [{"projection": COOPERATIVES, "generation": live}]}
+    assert "has no generation before the live one" in system.dinkop("rollback", COOPERATIVES, code=1)
+    assert "the live one is never retired" in system.dinkop(
+        "retire", COOPERATIVES, "--generation", str(accepted["generation"]), code=1
+    )
+
+
+def test_a_copy_of_the_past_can_be_looked_at_and_given_up(system: Installation, known: list[str]) -> None:
+    first = json.loads(system.dinkop("events", "tail", "--no-follow", "-n", "100000", "--json").splitlines()[0])
+    live = generations(system)[COOPERATIVES]
+    [copy] = system.json("rebuild", COOPERATIVES, "--until", "1")["items"]
+    assert (copy["kind"], copy["state"], copy["positions"]) == ("inspection", "kept", {"registry": 1})
+    number = str(copy["generation"])
+    [line] = system.dinkop("inspect", COOPERATIVES, "--generation", number).splitlines()
+    assert json.loads(line)["cooperative_id"] == first["subject"]
+    assert system.dinkop("inspect", COOPERATIVES, "--generation", number, "--key", known[1]) == ""
+    [line] = system.dinkop("inspect", COOPERATIVES, "--key", known[1]).splitlines()
+    assert json.loads(line)["name"] == "Koperasi Putar 1"
+    assert generations(system)[COOPERATIVES] == live
+
+    moment = system.json("rebuild", COOPERATIVES, "--until", first["time"])["items"][0]
+    assert moment["positions"] == {"registry": 1}
+    for given_up in (number, str(moment["generation"])):
+        system.dinkop("retire", COOPERATIVES, "--generation", given_up)
+    assert "no generation 999" in system.dinkop("inspect", COOPERATIVES, "--generation", "999", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("rebuild", COOPERATIVES, "--until", "5", "--accept"), "never live"),
+        (("rebuild", COOPERATIVES, "--until", "yesterday"), "yesterday is no place in the stream and no time"),
+        (("inspect", "all"), "Name one projection"),
+        (("inspect", COOPERATIVES, "--limit", "0"), "--limit"),
+    ],
+)
+def test_words_that_make_no_sense_are_wrong_usage(system: Installation, words: tuple[str, ...], told: str) -> None:
+    assert told in system.dinkop(*words, code=2)
+
+
+# ---------------------------------------------------------------- events
 
 
 def test_the_tail_shows_the_last_events_and_each_can_be_shown(system: Installation, known: list[str]) -> None:

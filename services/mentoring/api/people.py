@@ -52,6 +52,7 @@ async def forget_people(request_id: UUID, call: CallOf) -> JSONResponse:
     found = await existing(request_id, call)
     if call.expected not in (None, found.version):
         raise Stale(f"The stream is at version {found.version}, not {call.expected}: read it again.")
+    await call.accepting()
     # The key first: whoever reads the event may rely on it. A crash in between leaves the event to the next DELETE.
     await call.vault.forget(request_id)
     answer = {"request_id": str(request_id)}

@@ -239,7 +239,9 @@ async def test_a_view_writes_nothing(models: ReadModels) -> None:
     await models.live(plots).checkpoint()
     async with models.view(plots) as view:
         with pytest.raises(sa.exc.DBAPIError, match="read-only"):
-            await view.connection.execute(sa.delete(plots.table))
+            await view.connection.execute(
+                sa.delete(plots.table), execution_options={"schema_translate_map": {None: view.schema}}
+            )
 
 
 async def test_a_projection_without_a_generation_cannot_be_read(models: ReadModels) -> None:
@@ -256,3 +258,39 @@ async def test_the_table_and_indexes_of_a_generation_are_those_of_the_projection
         "SELECT indexdef FROM pg_indexes WHERE schemaname = 'plots_g1'"
     )
     assert {row[0].rsplit("(", 1)[1] for row in found} == {"plot)", "crops)"}
+
+
+async def test_a_row_asked_for_while_its_generation_is_swapped_and_dropped_comes_from_the_next_one(
+    models: ReadModels, service_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = MemoryFeed()
+    feed.add(Planted(what="a"), 1)
+    async with running(Projector(plots, models.live(plots), feed)):
+        await eventually(lambda: _reached(models, {"field": 1}))
+    pool, fetchval = service_database.pool, service_database.pool.fetchval
+    asked = 0
+
+    async def swapped_after(*arguments: Any) -> Any:
+        nonlocal asked
+        number = await fetchval(*arguments)
+        asked += 1
+        if asked == 1:
+            async with service_database.engine.begin() as connection:
+                await create_generation(connection, plots, 2, "building")
+            await pool.execute("""
+                INSERT INTO plots_g2.plots SELECT plot, crops || '!', rain FROM plots_g1.plots;
+                DELETE FROM generations WHERE generation = 1;
+                UPDATE generations SET status = 'live';
+                DROP SCHEMA plots_g1 CASCADE""")
+        return number
+
+    monkeypatch.setattr(pool, "fetchval", swapped_after)
+    row = await models.row(plots, KEYS[0])
+    assert row is not None
+    assert (row.crops, asked) == ("a!", 2)
+    assert await models.row(plots, KEYS[1]) is None
+
+
+async def test_a_row_of_a_projection_without_a_generation_cannot_be_read(models: ReadModels) -> None:
+    with pytest.raises(LookupError, match="plots"):
+        await models.row(plots, KEYS[0])

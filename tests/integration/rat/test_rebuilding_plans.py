@@ -5,10 +5,10 @@ from typing import Any
 import httpx
 from nats.aio.client import Client
 from rat_service import TUMPANG, Registry
+from rebuilding import rebuild_from
 from servers import Nats
 
 from chassis.engine.rebuild import MEMORY
-from dinkop.replays import rebuild_from
 from services.rat.projections import plans
 
 

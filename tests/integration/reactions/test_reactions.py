@@ -116,7 +116,7 @@ async def test_a_crash_between_the_append_and_the_inbox_does_not_turn_success_in
     store: PostgresEventStore, inbox: PostgresInbox, service_database: Database
 ) -> None:
     class Dies:
-        begin = inbox.begin
+        begin, blames = inbox.begin, inbox.blames
 
         async def finish(self, *_: object) -> None:
             raise ConnectionError("killed")
@@ -183,7 +183,7 @@ async def test_every_directive_of_one_event_is_carried_out_once(
     finish = inbox.finish
 
     class Dies:
-        begin = inbox.begin
+        begin, blames = inbox.begin, inbox.blames
 
         async def finish(self, *arguments: Any) -> None:
             nonlocal dying
@@ -247,7 +247,7 @@ async def test_an_event_whose_handling_failed_is_delivered_again_before_any_late
 
     async def handle(headers: Mapping[str, str], data: bytes) -> None:
         if headers["ce-sequence"] == "2":
-            await inbox.begin("copy", UUID(headers["ce-id"]))
+            await inbox.begin("copy", UUID(headers["ce-id"]), UUID(headers["ce-subject"]))
             if next(failures, False):
                 raise ConnectionError
         await inner.handle(headers, data)

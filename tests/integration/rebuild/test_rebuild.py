@@ -2,154 +2,45 @@
 
 import asyncio
 import os
-import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from eventually import eventually
-from filling import Publication, fill
+from filling import fill
 from histories import histories
 from kept_running import kept_running
-from nats.aio.client import Client
-from projecting import Harvested, Planted, Rained, Thundered, message, plots
+from projecting import Planted, Rained, message, plots
+from rebuilding import rebuild_from
+from replayed import NONE, PLOTS, World, a_log, heights, naive, on_the_wire, rain
 from servers import Nats
 
-from chassis.definitions.projection import Projection, Row
+from chassis.definitions.projection import Row
 from chassis.engine.ports import LogMessage, LogReplaced
-from chassis.engine.projector import Projector, SequenceGap, receive
-from chassis.engine.rebuild import MEMORY, BehindLive, Report, Unappliable
+from chassis.engine.projector import BehindLive, SequenceGap
+from chassis.engine.rebuild import MEMORY, Report, Unappliable
 from chassis.messaging import stream
-from chassis.messaging.feed import JetStreamFeed
+from chassis.replaying import Order, Outcome, accepted
 from chassis.storage import generations
-from chassis.storage.database import Database
-from chassis.storage.generations import BuildingGeneration, RebuildReplaced, RebuildRunning, SwapBlocked, building
-from chassis.storage.read_models import Generation, ReadModels
-from contracts.envelope import STREAM, PublicEvent, nats_subject
-from dinkop.replays import rebuild_from
+from chassis.storage.generations import (
+    BuildingGeneration,
+    CatchUp,
+    RebuildReplaced,
+    RebuildRunning,
+    SwapBlocked,
+    lease,
+)
+from chassis.storage.rebuilds import Rebuilds
+from contracts.envelope import STREAM
 from services.reporting.projections import health_status
 
-NONE = -(10**12)
-"""No memory for rows at all: they are written out after every batch."""
-PLOTS = [UUID(int=number) for number in range(1, 201)]
 REBUILDING = Path(__file__).parents[2] / "rebuilding.py"
-
-
-def a_log(length: int, seed: int = 1) -> list[LogMessage]:
-    """Return a log of two services about 200 plots; now and then something is on it twice."""
-    chance, sequences, log = random.Random(seed), {"field": 0, "sky": 0}, []
-    for place in range(1, length + 1):
-        if log and chance.random() < 0.05:
-            log.append(chance.choice(log[-300:]))
-            continue
-        event = chance.choice(
-            [Planted(what=chance.choice("abc")), Harvested(), Rained(millimetres=chance.randint(0, 9)), Thundered()]
-        )
-        log.append(numbered(event, sequences, chance.choice(PLOTS), place))
-    return log
-
-
-def numbered(event: PublicEvent, sequences: dict[str, int], key: UUID, place: int = 0) -> LogMessage:
-    sequences[event.service] = sequences.get(event.service, 0) + 1
-    return message(event, sequences[event.service], key, place)
-
-
-def rain(count: int, after: int = 0) -> list[LogMessage]:
-    """Return so many events of one service, one millimetre each."""
-    return [message(Rained(millimetres=1), number, PLOTS[number % 7]) for number in range(after + 1, after + count + 1)]
-
-
-def on_the_wire(log: Iterable[LogMessage]) -> list[Publication]:
-    """Return a log as it is published; without the message ids by which the server would drop what comes twice."""
-    return [
-        (
-            nats_subject(each.service, each.type, None),
-            {name: value for name, value in each.headers.items() if name != "Nats-Msg-Id"},
-            each.data,
-        )
-        for each in log
-    ]
-
-
-def distinct(log: Iterable[LogMessage]) -> list[LogMessage]:
-    """Return a log without what stands on it twice, in order."""
-    seen: dict[tuple[str, int], LogMessage] = {}
-    for each in log:
-        seen.setdefault((each.service, int(each.headers["ce-sequence"])), each)
-    return list(seen.values())
-
-
-def naive[R: Row](projection: Projection[R], log: Iterable[LogMessage]) -> dict[Hashable, R]:
-    return projection.fold(r for r in (receive(projection, each) for each in distinct(log)) if r)
-
-
-def heights(log: Iterable[LogMessage]) -> dict[str, int]:
-    positions: dict[str, int] = {}
-    for each in distinct(log):
-        positions[each.service] = positions.get(each.service, 0) + 1
-    return positions
-
-
-class World:
-    """A stream, a database, and one projection between them."""
-
-    def __init__(
-        self, nats: Nats, client: Client, database: Database, database_url: str, projection: Projection[Any] = plots
-    ) -> None:
-        self.nats, self.client, self.database, self.database_url = nats, client, database, database_url
-        self.projection = projection
-        self.models = ReadModels(database)
-        self.projector = Projector(projection, self.models.live(projection), JetStreamFeed(client))
-
-    async def publish(self, log: Iterable[LogMessage]) -> None:
-        await fill(self.client, on_the_wire(log))
-
-    async def rows(self) -> dict[Hashable, Row]:
-        async with self.models.view(self.projection) as view:
-            rows = await view.rows(self.projection, sa.select(self.projection.table))
-        return {getattr(row, row.__struct_fields__[0]): row for row in rows}
-
-    async def positions(self) -> Mapping[str, int]:
-        return await self.models.positions(self.projection)
-
-    async def reached(self, positions: Mapping[str, int]) -> bool:
-        return await self.positions() == positions
-
-    async def project(self, positions: Mapping[str, int]) -> None:
-        """Bring the live generation to these positions, as the service does."""
-        async with kept_running(self.projector.run):
-            await eventually(lambda: self.reached(positions), 30)
-
-    async def rebuild(self, progress: Callable[[Report], None] = lambda report: None, memory: int = MEMORY) -> Report:
-        return await rebuild_from(self.nats.url, self.database_url, self.projection, progress, memory)
-
-    async def generations(self) -> list[tuple[int, str]]:
-        """Return what is kept; nothing else may be there, by any name."""
-        kept: list[Generation] = await self.models.list()
-        schemas = await self.database.pool.fetch(
-            "SELECT nspname FROM pg_namespace WHERE nspname ~ '_g[0-9]+$' ORDER BY nspname"
-        )
-        assert [s[0] for s in schemas] == sorted(f"{each.projection}_g{each.generation}" for each in kept)
-        return [(each.generation, each.status) for each in kept]
-
-
-@pytest.fixture
-def world(nats: Nats, public_stream: Client, service_database: Database, database_url: str) -> World:
-    """The projection of plots."""
-    return World(nats, public_stream, service_database, database_url)
-
-
-@pytest.fixture
-def health(nats: Nats, public_stream: Client, service_database: Database, database_url: str) -> World:
-    """The projection behind every verdict."""
-    return World(nats, public_stream, service_database, database_url, health_status.projection)
 
 
 @pytest.mark.parametrize("memory", [MEMORY, NONE], ids=["in memory", "written out after every batch"])
@@ -162,7 +53,9 @@ async def test_the_rows_are_those_of_the_live_generation_and_of_the_naive_fold(w
     assert await world.rows() == live == naive(plots, log)
     assert await world.positions() == heights(log)
     assert await world.generations() == [(1, "previous"), (2, "live")]
-    assert (report.events, report.total, report.phase) == (4_000, 4_000, "done")
+    assert (report.events, report.total, report.state) == (4_000, 4_000, "live")
+    assert report.compared is not None
+    assert report.compared.same
     assert (report.rows > len(live) + 200) == (memory == NONE)
 
 
@@ -219,7 +112,7 @@ async def test_reads_and_writes_go_on_through_rebuild_after_rebuild(world: World
             at = len(log)
             await eventually(lambda at=at: _read_up_to(world, at + 5))
         stop.set()
-    assert await world.generations() == [(3, "previous"), (4, "live")]
+    assert await world.generations() == [(1, "retired"), (2, "retired"), (3, "previous"), (4, "live")]
     assert {generation for _, generation, _ in seen} == {1, 2, 3, 4}
     assert all(before <= after for before, after in pairwise(position for position, *_ in seen))
     assert all(position == counted for position, _, counted in seen)
@@ -237,9 +130,9 @@ async def test_what_the_live_projector_commits_last_is_not_lost_in_the_swap(
     log = rain(100)
     await world.publish(log)
     await world.project(heights(log))
-    swap = BuildingGeneration._swap
+    swap = BuildingGeneration.swap
 
-    async def meanwhile(self: BuildingGeneration, catch_up: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
+    async def meanwhile(self: BuildingGeneration, catch_up: CatchUp, record: Any) -> None:
         # Committed after the last catching up without a lock, and more while the lock is held.
         await self_written(10)
         async with kept_running(world.projector.run):
@@ -250,7 +143,7 @@ async def test_what_the_live_projector_commits_last_is_not_lost_in_the_swap(
                 await eventually(lambda: _waiting(world))
                 await catch_up(positions)
 
-            await swap(self, with_more)
+            await swap(self, with_more, record)
             await eventually(lambda: world.reached(heights(log)))
 
     async def self_written(count: int, *, wait: bool = True) -> None:
@@ -260,7 +153,7 @@ async def test_what_the_live_projector_commits_last_is_not_lost_in_the_swap(
         if wait:
             await world.project(heights(log))
 
-    monkeypatch.setattr(BuildingGeneration, "_swap", meanwhile)
+    monkeypatch.setattr(BuildingGeneration, "swap", meanwhile)
     await world.rebuild()
     assert await world.rows() == naive(plots, log)
     assert await world.generations() == [(1, "previous"), (2, "live")]
@@ -320,14 +213,14 @@ async def test_services_that_have_said_nothing_have_no_position(world: World) ->
     await world.publish(log)
     await world.rebuild()
     assert await world.positions() == {"sky": 5}
-    assert await world.generations() == [(2, "previous"), (3, "live")]
+    assert await world.generations() == [(1, "retired"), (2, "previous"), (3, "live")]
     more = [message(Planted(what="a"), 1, PLOTS[0])]
     await world.publish(more)
     await world.project({"sky": 5, "field": 1})
     assert await world.rows() == naive(plots, log + more)
 
 
-async def test_a_rebuild_killed_at_work_leaves_nothing_to_the_next_one(world: World) -> None:
+async def test_a_rebuild_killed_at_work_is_gone_on_with_by_the_next_one(world: World) -> None:
     log = a_log(8_000)
     await world.publish(log)
     await world.project(heights(log))
@@ -344,12 +237,18 @@ async def test_a_rebuild_killed_at_work_leaves_nothing_to_the_next_one(world: Wo
     assert await world.generations() == [(1, "live"), (2, "building")]
     assert await world.rows() == live
 
-    async def again() -> Report:
+    async def again() -> Outcome:
         return await world.rebuild()  # refused for as long as the server has not noticed the death
 
-    assert (await eventually(again)).events == 8_000
+    outcome = await eventually(again, 60)
+    assert (outcome.events, outcome.state) == (8_000, "live")
+    assert outcome.resumed_at > 0
+    assert outcome.compared is not None
+    assert outcome.compared.same
     assert await world.rows() == live
-    assert [status for _, status in await world.generations()] == ["previous", "live"]
+    assert await world.generations() == [(1, "previous"), (2, "live")]
+    killed, done = reversed(await Rebuilds(world.database.pool).list())
+    assert (killed.state, done.state, done.replaced) == ("interrupted", "live", 1)
 
 
 async def _written(world: World) -> bool:
@@ -360,13 +259,28 @@ async def _written(world: World) -> bool:
     )
 
 
-async def test_a_second_rebuild_of_the_same_projection_is_refused(world: World) -> None:
+async def test_a_second_rebuild_of_the_same_projection_is_refused_and_names_the_first(world: World) -> None:
     await world.publish(rain(5))
-    async with building(world.database, plots):
-        with pytest.raises(RebuildRunning, match="rebuild of plots is running"):
-            await world.rebuild()
-        assert await world.generations() == [(1, "live"), (2, "building")]
-        await World(world.nats, world.client, world.database, world.database_url, health_status.projection).rebuild()
+    at_work = asyncio.Event()
+
+    async def hesitates(_: Outcome) -> bool:
+        at_work.set()
+        await asyncio.Event().wait()
+        return True
+
+    await world.project({"sky": 5})
+    await world.database.pool.execute("UPDATE plots_g1.plots SET rain = '[7]'")
+    first = asyncio.create_task(
+        rebuild_from(world.nats.url, world.database_url, plots, order=Order(accept=hesitates, actor="siti"))
+    )
+    await at_work.wait()
+    with pytest.raises(RebuildRunning, match=rf"plots is being worked on already \(rebuild by .*process {os.getpid()}"):
+        await world.rebuild()
+    assert await world.generations() == [(1, "live"), (2, "building")]
+    await World(world.nats, world.client, world.database, world.database_url, health_status.projection).rebuild()
+    first.cancel()
+    await asyncio.wait([first])
+    world.order = Order(accept=accepted)
     await world.rebuild()
     assert [status for name, status in await world.generations()] == ["previous", "live"] * 2
 
@@ -374,20 +288,27 @@ async def test_a_second_rebuild_of_the_same_projection_is_refused(world: World) 
 async def test_a_rebuild_that_lost_its_place_to_another_changes_nothing(world: World) -> None:
     log = rain(5)
     await world.publish(log)
-    lost = building(world.database, plots)
-    generation = await lost.__aenter__()
-    await world.database.pool.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
-    )
-    async with building(world.database, plots) as taken:
-        assert taken.generation == generation.generation
-        with pytest.raises(RebuildReplaced):
-            await generation.write({PLOTS[0]: naive(plots, log)[PLOTS[1]]}, await world.models.live(plots).checkpoint())
-        with pytest.raises(RebuildReplaced):
-            await generation.swap(_nothing)
-        await lost.__aexit__(None, None, None)
-        assert await world.generations() == [(1, "live"), (2, "building")]
-        assert await world.database.pool.fetchval("SELECT count(*) FROM plots_g2.plots") == 0
+    async with lease(world.database, plots):
+        lost = await generations.start(world.database, plots, "building", "code")
+        await world.database.pool.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+        )
+        async with lease(world.database, plots):
+            taken = await generations.resume(world.database, plots, "code")
+            assert taken is not None
+            assert taken.generation == lost.generation
+            checkpoint = await world.models.live(plots).checkpoint()
+            with pytest.raises(RebuildReplaced):
+                await lost.write({PLOTS[0]: naive(plots, log)[PLOTS[1]]}, checkpoint)
+            with pytest.raises(RebuildReplaced):
+                await lost.swap(_nothing, _unrecorded)
+            await lost.drop()
+            assert await world.generations() == [(1, "live"), (2, "building")]
+            assert await world.database.pool.fetchval("SELECT count(*) FROM plots_g2.plots") == 0
+
+
+async def _unrecorded(*_: Any) -> None:
+    """Nobody keeps a record."""
 
 
 async def _nothing(_: Mapping[str, int]) -> None:
@@ -409,8 +330,8 @@ async def test_a_nats_server_killed_in_the_replay_costs_nothing(world: World, na
     assert await world.positions() == heights(log)
 
 
-@pytest.mark.parametrize("phase", ["replay", "indexes", "catch up", "swap"])
-async def test_an_interrupted_rebuild_leaves_nothing_half_done(world: World, phase: str) -> None:
+@pytest.mark.parametrize("phase", ["replay", "indexes", "verify", "catch up", "swap"])
+async def test_an_interrupted_rebuild_leaves_nothing_half_done_and_goes_on_later(world: World, phase: str) -> None:
     log = rain(3_000)
     await world.publish(log)
     await world.project(heights(log))
@@ -422,23 +343,35 @@ async def test_an_interrupted_rebuild_leaves_nothing_half_done(world: World, pha
     rebuilding = asyncio.create_task(world.rebuild(interrupt))
     with pytest.raises(asyncio.CancelledError):
         await rebuilding
-    assert await world.generations() == [(1, "live")]
+    assert await world.generations() == [(1, "live"), (2, "building")]
     assert await world.rows() == naive(plots, log)
+    outcome = await world.rebuild()
+    assert (outcome.resumed_at > 0) == (phase != "replay")
+    assert await world.generations() == [(1, "previous"), (2, "live")]
+    assert await world.rows() == naive(plots, log)
+
+
+async def test_what_other_code_began_is_not_gone_on_with(world: World) -> None:
+    await world.publish(rain(5))
+    async with lease(world.database, plots):
+        await generations.start(world.database, plots, "building", "the code of yesterday")
+    assert await world.generations() == [(1, "live"), (2, "building")]
     await world.rebuild()
     assert await world.generations() == [(1, "previous"), (2, "live")]
+    assert await world.rows() == naive(plots, rain(5))
 
 
 async def test_a_swap_waits_briefly_for_its_lock_and_tries_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.publish(rain(5))
     await world.project({"sky": 5})
-    tries, swap = 0, BuildingGeneration._swap
+    tries, limit = 0, generations._limit_waiting
 
-    async def counted(self: BuildingGeneration, catch_up: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
+    async def counted(connection: Any) -> None:
         nonlocal tries
         tries += 1
-        await swap(self, catch_up)
+        await limit(connection)
 
-    monkeypatch.setattr(BuildingGeneration, "_swap", counted)
+    monkeypatch.setattr(generations, "_limit_waiting", counted)
     monkeypatch.setattr(generations, "LOCK_SECONDS", 0.05)
     async with world.database.pool.acquire() as somebody:
         transaction = somebody.transaction()
@@ -475,10 +408,15 @@ async def test_a_generation_that_somebody_still_reads_is_dropped_later(
         rows = await view.rows(plots, sa.select(plots.table))
         await world.rebuild()
         await world.rebuild()
+        monkeypatch.setattr(generations, "RETIRED_SECONDS", 0.0)
+        await generations.sweep(world.database, plots, 3600)
         assert await world.generations() == [(1, "retired"), (2, "previous"), (3, "live")]
         assert await view.rows(plots, sa.select(plots.table)) == rows
-    await world.rebuild()
-    assert await world.generations() == [(3, "previous"), (4, "live")]
+    await generations.sweep(world.database, plots, 3600)
+    assert await world.generations() == [(2, "previous"), (3, "live")]
+    await generations.sweep(world.database, plots, 0)
+    await generations.sweep(world.database, plots, 0)
+    assert await world.generations() == [(3, "live")]
 
 
 async def replaced_before_the_swap(world: World, log: list[LogMessage], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,16 @@ async def test_a_paused_projector_waits_and_asks_now_and_then() -> None:
     assert read_model.commits == 2
 
 
+async def test_a_projector_with_nothing_to_do_notices_that_another_one_has_moved_on() -> None:
+    read_model, feed = MemoryReadModel(), MemoryFeed()
+    feed.add(Planted(what="a"), 1)
+    projector = Projector(plots, read_model, feed)
+    with running(projector):
+        await eventually(lambda: projector.status.positions == {"field": 1})
+        read_model.at = Checkpoint({"field": 7}, "first", 1)
+        await eventually(lambda: projector.status.positions == {"field": 7})
+
+
 async def test_a_log_made_anew_is_read_from_the_start_and_nothing_is_applied_twice() -> None:
     read_model, feed = MemoryReadModel(), MemoryFeed()
     for number in range(1, 6):
