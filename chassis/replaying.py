@@ -96,7 +96,8 @@ AWAY = (LogUnreadable, Interrupted, *public_log.UNREACHABLE, *UNREACHABLE)
 class Outcome(msgspec.Struct, kw_only=True):
     """What came of a replay.
 
-    `state` as in storage.rebuilds.Record. `bytes` is what the new generation takes on disk, `seconds` all of it, and
+    `rows` counts each row as often as it was written; `compared` has how many there are. `state` as in
+    storage.rebuilds.Record. `bytes` is what the new generation takes on disk, `seconds` all of it, and
     `rate` events a second of the replay. `compared` is the comparison with the live generation at one common
     position, `consequences` what would read otherwise, for those who read it.
     """
@@ -455,8 +456,8 @@ async def _as_it_is(_: Mapping[str, int]) -> None:
 class AfterLive:
     """Lets the live projection go first: rests while it falls further behind (engine.rebuild.Courtesy)."""
 
-    LOOK, REST, ENOUGH = 0.5, 0.25, 100
-    """Seconds between two looks, and of one rest; events that the live projection may be behind."""
+    LOOK, REST, MOST, ENOUGH = 0.5, 0.25, 5.0, 100
+    """Seconds between two looks, of one rest, and of all rests at a time; events that the live one may be behind."""
 
     def __init__(self, live: Callable[[], Awaitable[Checkpoint]], log: JetStreamLog, services: Collection[str]) -> None:
         """Watch the live generation of a projection that reads `services`."""
@@ -468,9 +469,11 @@ class AfterLive:
     async def __call__(self) -> int:
         """Wait while the live projection moves and yet falls behind; return how many events it has not read."""
         if time.monotonic() - self._looked >= self.LOOK:
+            rested = 0.0
             behind = await self._falls_behind()
-            while behind:
+            while behind and rested < self.MOST:
                 await asyncio.sleep(self.REST)
+                rested += self.REST
                 behind = await self._falls_behind()
             self._looked = time.monotonic()  # only now: servers that take long to tell are no reason to ask again
         return self._lag
