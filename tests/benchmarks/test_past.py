@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from alone import answering, runtime_on
 from figures import percentile
+from swapping import put_in_place
 
 from chassis.definitions import clock
 from chassis.engine.ports import Checkpoint
 from chassis.storage import database
-from chassis.storage.generations import building
 from chassis.storage.migrations import migrate
 from contracts.regions import all_kecamatan
 from services.reporting import api
@@ -122,11 +122,8 @@ async def fill(database_url: str, cooperatives: int, codes: list[str]) -> None:
     """Put cooperatives with their facts into the live generation, as a rebuild does."""
     chance = random.Random(1)
     rows = {UUID(int=number): row(chance, number, chance.choice(codes)) for number in range(1, cooperatives + 1)}
-    async with database.connect(database_url) as opened, building(opened, projection) as generation:
-        await generation.write(rows, Checkpoint({"registry": 1, "rat": 1}))
-        await generation.finish()
-        await generation.swap(_nothing_to_catch_up)
-        assert generation.generation == 2
+    async with database.connect(database_url) as opened:
+        assert await put_in_place(opened, projection, rows, Checkpoint({"registry": 1, "rat": 1})) == 2
 
 
 def row(chance: random.Random, number: int, code: str) -> HealthRow:
@@ -150,7 +147,3 @@ def row(chance: random.Random, number: int, code: str) -> HealthRow:
 
 def _json(some: list[facts.Fact] | list[facts.RATHeld]) -> str:
     return msgspec.json.encode(some).decode()
-
-
-async def _nothing_to_catch_up(_: object) -> None:
-    pass

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 from monitored import ANGGREK, MELATI, TODAY, TUMPANG, WAGIR, Monitored, healthy, held, registered
+from swapping import put_in_place
 
 from chassis.engine.handling import Order
 from chassis.engine.ports import Checkpoint, Commit, Outcome, StoredEvent
 from chassis.storage.database import Database
 from chassis.storage.event_store import PostgresEventStore
-from chassis.storage.generations import building
 from contracts import rat, registry
 from services.reporting import monitor as monitoring
 from services.reporting.domain.announced_health import AnnounceHealth, HealthStatusChanged, decider
@@ -153,10 +153,7 @@ async def test_a_rebuild_announces_nothing(world: Monitored) -> None:
         await world.has_told(*once)
         live = world.runtime.read_models.live(projection)
         at, rows = await live.checkpoint(), await live.rows([MELATI])
-        async with building(world.database, projection) as generation:
-            await generation.write(rows, at)
-            await generation.finish()
-            await generation.swap(_nothing_to_catch_up)
+        await put_in_place(world.database, projection, rows, at)
         once.append(await probe(world))
         await world.has_told(*once)
     async with world.watched():
@@ -167,10 +164,7 @@ async def test_a_rebuild_announces_nothing(world: Monitored) -> None:
 async def test_it_waits_for_the_read_model_rather_than_announce_a_past(world: Monitored) -> None:
     await world.tell(registered(MELATI), held(MELATI, 2022), held(MELATI, 2023))
     # Another generation in the place of the live one, which has read nothing yet.
-    async with building(world.database, projection) as generation:
-        await generation.write({}, Checkpoint())
-        await generation.finish()
-        await generation.swap(_nothing_to_catch_up)
+    await put_in_place(world.database, projection, {}, Checkpoint())
     world.runtime.note(projection.name, {})
     async with world.watched():
         await asyncio.sleep(0.2)
@@ -249,7 +243,3 @@ async def test_nothing_older_is_announced_after_something_newer(world: Monitored
     async with world.watched():
         await world.has_told((MELATI, None, "healthy"))
         await world.has_told((MELATI, None, "healthy"), await probe(world))
-
-
-async def _nothing_to_catch_up(_: object) -> None:
-    pass
