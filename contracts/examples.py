@@ -358,7 +358,7 @@ _HISTORY: tuple[tuple[str, PublicEvent], ...] = (
     ),
     *(
         (
-            f"2027-01-12T09:{minute:02}:31.000207",
+            at,
             rebuilt(
                 projection_id=uuid5(NAMESPACE_URL, f"/dinkop/{service}/projections/{projection}"),
                 projection=projection,
@@ -373,18 +373,15 @@ _HISTORY: tuple[tuple[str, PublicEvent], ...] = (
                 removed=0,
             ),
         )
-        for minute, ((service, rebuilt), (projection, positions)) in enumerate(
-            zip(
-                REBUILT.items(),
-                (
-                    ("cooperatives", {"registry": 8}),
-                    ("plans", {"registry": 8, "rat": 7}),
-                    ("requests", {"mentoring": 7}),
-                    ("health_status", {"registry": 8, "rat": 7, "mentoring": 7}),
-                ),
-                strict=True,
+        for (service, rebuilt), (at, projection, positions) in zip(
+            REBUILT.items(),
+            (
+                ("2025-03-12T09:04:31.000207", "cooperatives", {"registry": 8}),
+                ("2025-11-19T09:05:31.000207", "plans", {"registry": 8, "rat": 7}),
+                ("2027-01-05T09:06:31.000207", "requests", {"mentoring": 7}),
+                ("2025-05-06T09:07:31.000207", "health_status", {"registry": 8, "rat": 7, "mentoring": 7}),
             ),
-            start=4,
+            strict=True,
         )
     ),
 )
