@@ -30,7 +30,7 @@ from dinkop.system import Failed, System, Unreachable
 
 CONNECT = 15.0
 """Seconds NATS has to take the connection; its supervisor starts it again within five."""
-LAG = 3.0
+LAG = 5.0
 """Seconds without a new event on the stream after which what is missing counts as missing."""
 STILL = 30.0
 """Seconds without a new event on the stream after which a repair is given up."""
