@@ -135,7 +135,7 @@ async def test_an_old_backup_of_the_database_with_todays_keys_tells_nothing(
         answer = await restored.get(f"/v1/requests/{request_id}/people")
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/forgotten")
         assert (await restored.get(f"/v1/requests/{request_id}")).json()["forgotten"] is True
-        # The event that recorded it was lost with the database. The world knows of it, so nothing else takes its number.
+        # The event that recorded it was lost with the database. The world knows it: nothing else takes its number.
         answer = await restored.delete(f"/v1/requests/{request_id}/people")
         assert (answer.status_code, answer.json()["type"]) == (503, "/problems/store-behind-log")
     # The search for what is gone finds it while it is there: with the old key everything opens.
