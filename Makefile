@@ -40,7 +40,7 @@ integration: setup ## stores, relay, projections and services on real servers; p
 	@$(PYTEST) -n 2 tests/faults tests/integration
 
 e2e: setup ## the whole system through its commands and HTTP alone
-	@$(PYTEST) -n 2 --dist loadfile tests/end_to_end
+	@$(PYTEST) tests/end_to_end
 
 test-containers: setup ## the integration tests on PostgreSQL and NATS in containers
 	@DINKOP_TEST_ENGINE=containers $(PYTEST) -m "not embedded" tests/integration
