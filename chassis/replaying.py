@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -21,11 +21,12 @@ from chassis.definitions import clock, rebuilt
 from chassis.definitions.projection import Projection
 from chassis.definitions.rebuilt import ProjectionRebuilt, projection_id
 from chassis.engine.codec import Codec
-from chassis.engine.gate import StoreBehindLog, prove
+from chassis.engine.gate import StoreBehindLog, proven
 from chassis.engine.ports import Checkpoint, LogReplaced, Stream
 from chassis.engine.projector import BehindLive, Projector, SequenceGap
 from chassis.engine.rebuild import MEMORY, NotComparable, Rebuild, Report, Unappliable, Until
 from chassis.messaging import connection, public_log
+from chassis.messaging.ahead import Ahead
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.pulling import Interrupted
@@ -46,7 +47,7 @@ from chassis.storage.generations import (
     SwapBlocked,
     Together,
 )
-from chassis.storage.parked import discarded, waiting
+from chassis.storage.parked import left_out, waiting
 from chassis.storage.read_models import ReadModels
 from chassis.storage.rebuilds import Rebuilds, ended
 from contracts.envelope import STREAM, MalformedEnvelope
@@ -350,8 +351,8 @@ class _Run:
         def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
             return replay(replays.nats_url, STREAM, services, after, until, identity=identity)
 
-        courtesy = AfterLive(generation.live, JetStreamLog(replays.client), projection.services)
-        given_up = await discarded(self._store, projection.name)
+        courtesy = AfterLive(generation.live, Ahead(replays.client), projection.services)
+        given_up = await left_out(self._store.pool, projection.name)
         run = Rebuild(projection, generation, feed, from_stream, self._move, replays.memory, given_up, courtesy)
         await run.begin()
         self._report = run.report
@@ -377,10 +378,9 @@ class _Run:
 
     async def _prove_store(self) -> None:
         """Raise StoreBehindLog where recording the rebuild as an event would fork the store's history."""
-        service = self._replays.service.name
-        last = await JetStreamLog(self._replays.client).last(service)
-        found = await PostgresEventStore(self._store.pool).read(last.sequence - 1, 1) if last.sequence else []
-        prove(service, last, found[0].id if found else None)
+        await proven(
+            self._replays.service.name, PostgresEventStore(self._store.pool), JetStreamLog(self._replays.client)
+        )
 
     async def _went_live(self, connection: Connection, was: int, replay: Rebuild[Any, Together] | None) -> None:
         """Record it where the swap is made: what is live is always on record, and what is on record went live."""
@@ -442,7 +442,8 @@ class _Run:
         while True:
             await asyncio.sleep(NOTE_SECONDS)
             if self._report:
-                await self._records.note(self._order.id, self._outcome.generation, asdict(self._report))
+                with suppress(*UNREACHABLE):  # the next one tells more
+                    await self._records.note(self._order.id, self._outcome.generation, asdict(self._report))
 
     async def _end(self, state: str, error: str | None = None) -> None:
         self._outcome.state = state
@@ -459,9 +460,9 @@ class AfterLive:
     LOOK, REST, MOST, ENOUGH = 0.5, 0.25, 5.0, 100
     """Seconds between two looks, of one rest, and of all rests at a time; events that the live one may be behind."""
 
-    def __init__(self, live: Callable[[], Awaitable[Checkpoint]], log: JetStreamLog, services: Collection[str]) -> None:
+    def __init__(self, live: Callable[[], Awaitable[Checkpoint]], ahead: Ahead, services: Collection[str]) -> None:
         """Watch the live generation of a projection that reads `services`."""
-        self._live, self._log, self._services = live, log, services
+        self._live, self._ahead, self._services = live, ahead, services
         self._looked = 0.0
         self._lag = 0
         self._positions: Mapping[str, int] = {}
@@ -480,7 +481,7 @@ class AfterLive:
 
     async def _falls_behind(self) -> bool:
         before, was = self._lag, self._positions
-        heads = {service: (await self._log.last(service)).sequence for service in self._services}
+        heads = await self._ahead.heads(self._services)
         self._positions = (await self._live()).positions
         self._lag = sum(max(0, head - self._positions.get(service, 0)) for service, head in heads.items())
         # One that stands still is paused or stopped: nothing that is left to it would help it.

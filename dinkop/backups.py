@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from chassis.definitions import clock
+from chassis.storage.durable import sync_folder, write_private
 from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.postgres import EmbeddedPostgres, find_binaries
 from dinkop.home import Home
@@ -76,10 +77,10 @@ async def back_up(system: System, folder: Path, tell: Tell) -> tuple[str, Backup
         count = await asyncio.to_thread(mirror_keys, system.home.keys, folder / "keys")
         tell(f"keys of personal data: {count}")
         backup = Backup(made_at, {service: stores.get(service, 0) for service in SERVICES}, files)
-        _write(unfinished / RECORD, msgspec.json.format(msgspec.json.encode(backup), indent=2))
-        _sync(unfinished)
+        write_private(unfinished / RECORD, msgspec.json.format(msgspec.json.encode(backup), indent=2))
+        sync_folder(unfinished)
         unfinished.rename(folder / name)
-        _sync(folder)
+        sync_folder(folder)
         return name, backup
 
 
@@ -107,7 +108,7 @@ def mirror_keys(keys: Path, mirror: Path) -> int:
         copy, content = mirror / key.name, key.read_bytes()
         if not copy.exists():
             part = copy.with_suffix(".new")
-            _write(part, content)
+            write_private(part, content)
             part.rename(copy)
         elif (kept := copy.read_bytes()) != content:
             if not any(kept):
@@ -120,7 +121,7 @@ def mirror_keys(keys: Path, mirror: Path) -> int:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-    _sync(mirror)
+    sync_folder(mirror)
     return len(found)
 
 
@@ -174,15 +175,15 @@ async def restore(home: Home, folder: Path, name: str | None, master_key: Path |
                     await _fill(postgres, service, chosen)
                     tell(f"{service}: restored")
             for key in keys.glob("*.key"):
-                _write(unfinished.keys / key.name, key.read_bytes())
-            _write(unfinished.directory / "master.key", wrapping)
+                write_private(unfinished.keys / key.name, key.read_bytes())
+            write_private(unfinished.directory / "master.key", wrapping)
         except BaseException:
             await _clear(unfinished)
             raise
         if home.directory.exists():
             home.directory.rmdir()
         unfinished.directory.rename(home.directory)
-        _sync(home.directory.parent)
+        sync_folder(home.directory.parent)
     return chosen.name
 
 
@@ -263,21 +264,6 @@ def _described(file: Path) -> Dump:
         digest = hashlib.file_digest(content, "sha256")
         os.fsync(content.fileno())
     return Dump(file.stat().st_size, digest.hexdigest())
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def as_json(name: str, backup: Backup) -> Mapping[str, Any]:

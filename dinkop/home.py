@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from chassis.storage.durable import write_private
 from dinkop.processes import CannotStart, ProcessRecord
 
 VARIABLE = "DINKOP_HOME"
@@ -101,10 +102,7 @@ class Home:
         path = self.directory / "master.key"
         if not path.exists():
             part = path.with_suffix(".new")
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(base64.b64encode(os.urandom(32)).decode())
-                file.flush()
-                os.fsync(file.fileno())
+            write_private(part, base64.b64encode(os.urandom(32)))
             part.replace(path)
         return path.read_text("ascii").strip()
 

@@ -1,13 +1,11 @@
 """Comparing every store with the stream, and having the relays publish what is missing there."""
 
 import asyncio
-import getpass
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,16 @@ from chassis.messaging import connection, stream
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import UNREACHABLE as NATS_AWAY
 from chassis.messaging.public_log import JetStreamLog
-from chassis.messaging.pulling import Interrupted
-from chassis.messaging.replay import LogUnreadable, replay_all
+from chassis.messaging.replay import replay_all
+from chassis.replaying import AWAY, gone
 from chassis.storage import database
-from chassis.storage.database import UNREACHABLE, Database
+from chassis.storage.database import Database
 from chassis.storage.event_store import PostgresEventStore
+from chassis.storage.rebuilds import this_user
 from chassis.storage.reconciliations import Reconciliations
 from contracts.envelope import SERVICES, STREAM, MalformedEnvelope
 from dinkop.embedded.nats import on_disk
+from dinkop.replays import manifest
 from dinkop.system import Failed, System, Unreachable
 
 CONNECT = 15.0
@@ -113,7 +113,7 @@ class Reconciling:
             strangers = await compare(comparisons, messages, lambda at: progress("messages compared", at, until))
         findings = {name: await each.finish(due[name]) for name, each in comparisons.items()}
         kept = not until or self.files is None or on_disk(self.files, STREAM)
-        actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        actor = f"{this_user()}@{socket.gethostname()}"
         for name, found in findings.items():
             record = Reconciliations(self.databases[name].pool)
             await record.record(actor, found.stored, asdict(found), fine=found.fine and kept)
@@ -250,14 +250,16 @@ def damage(found: Outcome) -> list[str]:
 
 
 async def _with[T](system: System, work: Callable[[Reconciling], Awaitable[T]]) -> T:
-    services: dict[str, Service] = {name: import_module(f"services.{name}.service").service for name in SERVICES}
+    services = {name: manifest(name) for name in SERVICES}
     try:
         running = system.running
         async with opened(running.nats_url, running.databases, services, system.home.nats) as reconciling:
             return await work(reconciling)
     except LogReplaced as replaced:
         raise Failed(f"The stream was made anew meanwhile ({replaced}): run this again.") from replaced
-    except (LogUnreadable, Interrupted, *UNREACHABLE, *NATS_AWAY) as problem:
+    except AWAY as problem:
+        if not gone(problem):
+            raise
         raise Unreachable(f"{problem or repr(problem)}: see `dinkop status`.") from problem
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
 
 from chassis.definitions.decoding import Decode, decoder
-from contracts.envelope import PublicEvent
+from contracts.envelope import Envelope, PublicEvent
 
 
 class Received[E](msgspec.Struct, gc=False):
@@ -28,6 +28,20 @@ class Received[E](msgspec.Struct, gc=False):
     stream_version: int
     time: datetime
     data: E
+
+    @classmethod
+    def of(cls, envelope: Envelope, data: E) -> Self:
+        """Return what an envelope and its decoded data say together."""
+        return cls(
+            service=envelope.service,
+            type=envelope.type,
+            sequence=envelope.sequence,
+            id=envelope.id,
+            subject=envelope.subject,
+            stream_version=envelope.stream_version,
+            time=envelope.time,
+            data=data,
+        )
 
 
 class Row(msgspec.Struct, frozen=True):

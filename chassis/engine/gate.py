@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from chassis.engine.cancelling import heed_cancellation
-from chassis.engine.ports import LastPublished, PublicLog
+from chassis.engine.ports import EventStore, LastPublished, PublicLog
 
 log = structlog.get_logger()
 
@@ -73,6 +73,14 @@ def prove(service: str, last: LastPublished, have: UUID | None) -> None:
             " published, so that history does not fork: restore the newest backup of this database, which has that"
             " event. Reads go on."
         )
+
+
+async def proven(service: str, store: EventStore, public_log: PublicLog) -> LastPublished:
+    """Return the log's last event of a service, after `prove` found it in the store. Raises StoreBehindLog."""
+    last = await public_log.last(service)
+    found = await store.read(last.sequence - 1, 1) if last.sequence else []
+    prove(service, last, found[0].id if found else None)
+    return last
 
 
 class Gate:

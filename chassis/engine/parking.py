@@ -105,17 +105,7 @@ def receive(projection: Projection[Any], message: LogMessage) -> Received[Any] |
     decode = projection.decoders.get((message.service, message.type))
     if decode is None:
         return None
-    envelope = Envelope.from_headers(message.headers)
-    return Received(
-        service=envelope.service,
-        type=envelope.type,
-        sequence=envelope.sequence,
-        id=envelope.id,
-        subject=envelope.subject,
-        stream_version=envelope.stream_version,
-        time=envelope.time,
-        data=decode(message.data),
-    )
+    return Received.of(Envelope.from_headers(message.headers), decode(message.data))
 
 
 def failure(error: Exception) -> Failure:

@@ -92,16 +92,7 @@ class Reactor:
     async def carry_out(self, message: LogMessage) -> tuple[str, str | None]:
         """Do what the reaction says; return the outcome, `handled` or `refused`, and why it was refused."""
         envelope = Envelope.from_headers(message.headers)
-        received = Received(
-            service=envelope.service,
-            type=envelope.type,
-            sequence=envelope.sequence,
-            id=envelope.id,
-            subject=envelope.subject,
-            stream_version=envelope.stream_version,
-            time=envelope.time,
-            data=decoder(self.reaction.event)(message.data),
-        )
+        received = Received.of(envelope, decoder(self.reaction.event)(message.data))
         outcome, detail = "handled", None
         for number, directive in enumerate(self.reaction.react(received)):
             key = f"reaction:{self.reaction.name}:{envelope.id}:{number}"

@@ -14,14 +14,11 @@ import psutil
 
 from chassis.definitions.projection import Handler, Projection, Received, Row
 from chassis.engine.parking import receive
-from chassis.engine.ports import Checkpoint, Feed, LogMessage
+from chassis.engine.ports import Checkpoint, Feed, LogMessage, Replayed
 from chassis.engine.projector import BehindLive, SequenceGap, missing
 from contracts.envelope import timestamp
 
-type Event = tuple[int, str, str, int, bytes, bytes, int, bytes, bytes]
-"""Log sequence, service, type, ce-sequence, id, subject, stream version, time, data (messaging.replay.Event)."""
-
-type Batch = list[Event]
+type Batch = list[Replayed]
 
 type Replay = Callable[[Collection[str], int, int, str], AsyncGenerator[Batch]]
 """(services, after, until, identity of the log) -> the events in between, in order. Raises LogReplaced."""
@@ -47,7 +44,7 @@ class Unappliable(Exception):
         )
 
     @classmethod
-    def event(cls, projection: str, event: Event, cause: Exception) -> Self:
+    def event(cls, projection: str, event: Replayed, cause: Exception) -> Self:
         """Tell of an event of a replay."""
         _, service, type_, sequence, id_, *_ = event
         return cls(projection, service, sequence, type_, id_.decode(), cause)
@@ -360,7 +357,7 @@ class Fold[R: Row]:
             except Exception as failed:
                 raise Unappliable.event(self._projection.name, event, failed) from failed
 
-    def _meet(self, batch: Batch, positions: dict[str, int]) -> list[tuple[Hashable, Handler[R], Any, Event]]:
+    def _meet(self, batch: Batch, positions: dict[str, int]) -> list[tuple[Hashable, Handler[R], Any, Replayed]]:
         """Return the new events that a handler reads, as it meets them, each with its key."""
         projection, uuid, time_of = self._projection, self._building.uuid, datetime.fromisoformat
         handlers, decoders, key_of = projection.by_type, projection.decoders, projection.key

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from pydantic import ValidationError
 
-from chassis.engine.ports import EventStore, PublicMessage, StoredEvent
+from chassis.engine.ports import EventStore, PublicMessage, Replayed, StoredEvent
 from contracts.envelope import PublicEvent, timestamp
 
 RANGE = 10_000
@@ -19,9 +19,6 @@ RANGE = 10_000
 NAMED = 100
 """Places of one kind of damage that are named; all further ones are counted."""
 _WINDOW = 1_000
-
-type Published = tuple[int, str, str, int, bytes, bytes, int, bytes, bytes]
-"""Log sequence, service, type, ce-sequence, id, subject, stream version, time, data (messaging.replay.Event)."""
 
 
 @dataclass(slots=True)
@@ -118,7 +115,7 @@ class Comparison:
         self._digest = sha256()
         self._digested = Digest(1, 0, 0, "")
 
-    async def take(self, published: Published) -> None:
+    async def take(self, published: Replayed) -> None:
         """Compare the next message of the service."""
         number, id_ = published[3], published[4]
         found = self.finding
@@ -159,7 +156,7 @@ class Comparison:
             first = number
         return self._window[number - first] if self._window else None
 
-    def _note(self, published: Published) -> None:
+    def _note(self, published: Replayed) -> None:
         _, _, type_, number, id_, subject, version, time, data = published
         if not self._digested.events or (number - 1) // RANGE != (self._digested.first - 1) // RANGE:
             self._close_digest()
@@ -175,7 +172,7 @@ class Comparison:
 
 
 async def compare(
-    comparisons: Mapping[str, Comparison], log: AsyncIterable[Sequence[Published]], progress: Callable[[int], None]
+    comparisons: Mapping[str, Comparison], log: AsyncIterable[Sequence[Replayed]], progress: Callable[[int], None]
 ) -> Places:
     """Take all messages of a log in; return the log sequences of those that are no service's of these.
 
@@ -193,7 +190,7 @@ async def compare(
     return strangers
 
 
-def _differs(due: PublicMessage, published: Published) -> bool:
+def _differs(due: PublicMessage, published: Replayed) -> bool:
     _, _, type_, _, _, subject, version, time, data = published
     envelope = due.envelope
     return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from chassis.engine.gate import prove
+from chassis.engine.gate import proven
 from chassis.engine.ports import EventStore, Fenced, LastPublished, PublicLog, PublicMessage, StoredEvent
 
 log = structlog.get_logger()
@@ -81,10 +81,7 @@ class Relay:
 
     async def resume(self) -> LastPublished:
         """Return where to go on: the last message on the log, proven to be ours. Raises StoreBehindLog."""
-        last = await self.log.last(self.service)
-        if last.sequence:
-            stored = await self.store.read(last.sequence - 1, 1)
-            prove(self.service, last, stored[0].id if stored else None)
+        last = await proven(self.service, self.store, self.log)
         self.status.published = last.sequence
         return last
 

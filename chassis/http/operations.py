@@ -19,7 +19,7 @@ from chassis.telemetry import metrics
 routes = Routes()
 
 OPERATOR = ("operator",)
-_TAGS = ["operations"]
+TAGS = ["operations"]
 
 Name = Annotated[
     str, Path(max_length=100, description="health_status, or reporting.health_status", examples=["health_status"])
@@ -39,13 +39,13 @@ class ProjectionSwitch(Told):
     )
 
 
-@routes.get("/livez", callers=ANYONE, tags=_TAGS, summary="The process runs")
+@routes.get("/livez", callers=ANYONE, tags=TAGS, summary="The process runs")
 async def livez() -> dict[str, str]:
     """Answer as long as the process does."""
     return {"status": "alive"}
 
 
-@routes.get("/readyz", callers=ANYONE, tags=_TAGS, summary="The service can serve")
+@routes.get("/readyz", callers=ANYONE, tags=TAGS, summary="The service can serve")
 async def readyz(request: Request) -> JSONResponse:
     """Answer 200 when the database can be reached; lag is no matter of readiness."""
     runtime: Runtime = request.app.state.runtime
@@ -54,7 +54,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready", "service": runtime.service})
 
 
-@routes.get("/metrics", callers=ANYONE, tags=_TAGS, summary="Prometheus metrics", include_in_schema=False)
+@routes.get("/metrics", callers=ANYONE, tags=TAGS, summary="Prometheus metrics", include_in_schema=False)
 async def prometheus(request: Request) -> Response:
     """Tell what was counted, and what the last sample saw: a scrape asks no database."""
     operations = request.app.state.runtime.operations
@@ -64,7 +64,7 @@ async def prometheus(request: Request) -> Response:
 
 
 @routes.get(
-    "/v1/projections", callers=OPERATOR, tags=_TAGS, response_model=ServiceState, summary="Projections and the relay"
+    "/v1/projections", callers=OPERATOR, tags=TAGS, response_model=ServiceState, summary="Projections and the relay"
 )
 async def service_state(call: CallOf) -> ServiceState:
     """Return where everything of this service stands."""
@@ -74,7 +74,7 @@ async def service_state(call: CallOf) -> ServiceState:
 @routes.get(
     "/v1/operations/projections",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=ProjectionList,
     summary="Every generation of every projection",
 )
@@ -86,7 +86,7 @@ async def projections(call: CallOf) -> ProjectionList:
 @routes.get(
     "/v1/operations/projections/{name}",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=ProjectionState,
     summary="One projection: its live generation, and which others there are",
 )
@@ -98,7 +98,7 @@ async def projection(name: Name, call: CallOf) -> ProjectionState:
 @routes.post(
     "/v1/operations/projections/{name}/pause",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ProjectionSwitch,
     summary="Let a projection stand still, until it is resumed",
@@ -111,7 +111,7 @@ async def pause(name: Name, call: CallOf) -> JSONResponse:
 @routes.post(
     "/v1/operations/projections/{name}/resume",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ProjectionSwitch,
     summary="Let a paused projection go on",

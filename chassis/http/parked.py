@@ -13,6 +13,7 @@ from chassis.definitions.masking import masked, without
 from chassis.definitions.values import ShortText, Text
 from chassis.engine.ports import LogMessage, Parked
 from chassis.http.calls import Body, Call, CallOf, Cursor, Limit, cursor_after
+from chassis.http.operations import OPERATOR, TAGS, kept
 from chassis.http.routing import Routes
 from chassis.operations.parking import Parking
 from chassis.operations.state import Told
@@ -20,8 +21,6 @@ from chassis.storage.parked import DiscardedEvent, ParkedEvent, Released
 
 routes = Routes()
 
-OPERATOR = ("operator",)
-_TAGS = ["operations"]
 _EXCEPTION = "KeyError: 'held_on'"
 
 Id = Annotated[UUID, Path(description="as the list gives it", examples=["0191f3c0-6a54-7d3e-9c41-2f6b8a90d1e7"])]
@@ -112,7 +111,7 @@ class DiscardedPage(Told):
 @routes.get(
     "/v1/operations/parked",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=ParkedPage,
     summary="Events that a projection or reaction could not apply, and those that wait behind them",
 )
@@ -141,7 +140,7 @@ async def parked(
 @routes.get(
     "/v1/operations/discarded",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=DiscardedPage,
     summary="Events that were given up: by whom, when and why",
 )
@@ -158,7 +157,7 @@ async def discarded(call: CallOf, cursor: Cursor, limit: Limit = 100) -> Discard
 @routes.get(
     "/v1/operations/parked/{id}",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=ParkedDetail,
     summary="One parked event: headers, exception, data with people's words hidden",
 )
@@ -180,7 +179,7 @@ async def one(id: Id, call: CallOf) -> ParkedDetail:
 @routes.post(
     "/v1/operations/parked/{id}/retry",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ReleasedAnswer,
     summary="Try a parked event again, and apply what waits behind it",
@@ -197,7 +196,7 @@ async def retry(id: Id, call: CallOf) -> JSONResponse:
 @routes.post(
     "/v1/operations/parked/{id}/discard",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ReleasedAnswer,
     summary="Give a parked event up for ever, and apply what waits behind it",
@@ -219,10 +218,7 @@ async def _kept(call: Call, event: ParkedEvent, released: Released) -> JSONRespo
         still_parked=released.still_parked,
         exception=_exception(_parking(call), event.consumer, released.failed) if released.failed else None,
     )
-    body = answer.model_dump(mode="json")
-    if key := await call.key():
-        await call.runtime.store.remember(key, {"body": body, "status": 200})
-    return JSONResponse(body)
+    return await kept(call, answer.model_dump(mode="json"), 200)
 
 
 def _parking(call: Call) -> Parking:

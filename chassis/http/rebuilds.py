@@ -11,13 +11,11 @@ from pydantic import Field
 from chassis.definitions.clock import new_id
 from chassis.definitions.values import ShortText
 from chassis.http.calls import Body, Call, CallOf, Cursor, Limit, cursor_after, uuid_after
-from chassis.http.operations import OPERATOR, Name, kept
+from chassis.http.operations import OPERATOR, TAGS, Name, kept
 from chassis.http.routing import Routes
 from chassis.operations.state import ProjectionState, Told
 
 routes = Routes()
-
-_TAGS = ["operations"]
 
 
 class RebuildOrder(Body):
@@ -76,7 +74,7 @@ class RebuildList(Told):
 @routes.post(
     "/v1/operations/rebuilds",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=202,
     response_model=Begun,
     summary="Begin to rebuild or check a projection",
@@ -103,7 +101,7 @@ async def begin(body: RebuildOrder, call: CallOf) -> JSONResponse:
 @routes.get(
     "/v1/operations/rebuilds",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=RebuildList,
     summary="What was rebuilt and checked: who, when, why, and what came of it",
 )
@@ -123,7 +121,7 @@ async def record(
 @routes.get(
     "/v1/operations/rebuilds/{rebuild_id}",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     response_model=RebuildItem,
     summary="One of them: how far it is, or what came of it",
 )
@@ -135,7 +133,7 @@ async def one(rebuild_id: UUID, call: CallOf) -> RebuildItem:
 @routes.post(
     "/v1/operations/projections/{name}/rollback",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ProjectionState,
     summary="Put the generation before the live one back",
@@ -148,7 +146,7 @@ async def rollback(name: Name, call: CallOf) -> JSONResponse:
 @routes.post(
     "/v1/operations/projections/{name}/retire",
     callers=OPERATOR,
-    tags=_TAGS,
+    tags=TAGS,
     status_code=200,
     response_model=ProjectionState,
     summary="Give the generation before the live one up",

@@ -7,6 +7,7 @@ from datetime import datetime
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from chassis.messaging.public_log import JetStreamLog
 from contracts.envelope import STREAM, SUBJECT_ROOT
 
 PATIENCE = 2.0
@@ -18,18 +19,16 @@ class Ahead:
 
     def __init__(self, client: Client) -> None:
         """Look through `client`."""
+        self._log = JetStreamLog(client, PATIENCE)
         self._jetstream = client.jetstream(timeout=PATIENCE)
 
     async def heads(self, services: Collection[str]) -> dict[str, int]:
-        """Return each service's last number on the stream, 0 when it has none. Raises a NATS error, or TimeoutError."""
-        return dict(zip(services, await asyncio.gather(*map(self._head, services)), strict=True))
+        """Return each service's last number on the stream, 0 when it has none.
 
-    async def _head(self, service: str) -> int:
-        try:
-            last = await self._jetstream.get_last_msg(STREAM, f"{SUBJECT_ROOT}.{service}.>")
-        except NotFoundError:
-            return 0
-        return int((last.headers or {})["ce-sequence"])
+        Raises a NATS error, TimeoutError, or MalformedEnvelope.
+        """
+        last = await asyncio.gather(*map(self._log.last, services))
+        return {service: each.sequence for service, each in zip(services, last, strict=True)}
 
     async def waiting_since(self, service: str, position: int, log_sequence: int) -> datetime | None:
         """Return when the next event of a service was recorded, for who has read `position` and the log so far.

@@ -41,9 +41,9 @@ class JetStreamLog:
     """The stream as the relay writes it (engine.ports.PublicLog)."""
 
     def __init__(self, client: Client, timeout: float = 5.0) -> None:
-        """Publish through `client`; an acknowledgement may take `timeout` seconds."""
+        """Publish through `client`; an answer may take `timeout` seconds."""
         self._client = client
-        self._jetstream: JetStreamContext = client.jetstream()
+        self._jetstream: JetStreamContext = client.jetstream(timeout=timeout)
         self._timeout = timeout
 
     async def last(self, service: str) -> LastPublished:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import suppress
 from typing import NamedTuple, Self
 
+from chassis.engine.ports import Replayed
 from chassis.messaging.pulling import (
     HEARTBEAT,
     Interrupted,
@@ -22,15 +23,8 @@ from chassis.messaging.pulling import (
 from chassis.messaging.wire import Connection, Control, Frame, WireError, parse, parse_headers
 from contracts.envelope import Envelope, MalformedEnvelope, timestamp
 
-type Event = tuple[int, str, str, int, bytes, bytes, int, bytes, bytes]
-"""One event: log sequence, service, type, ce-sequence, id, subject, stream version, time, data.
-
-A plain tuple, because nothing in Python is made or unpacked faster. Id and subject are the ASCII of a lower-case
-UUID, time is RFC 3339 in UTC with microseconds and `Z`: equal values are equal bytes, good as keys undecoded.
-They have the right length and place, and are not looked into further: who decodes them finds out.
-Service and type are the same str objects for every event of their kind.
-"""
-type Batch = list[Event]
+type Batch = list[Replayed]
+"""Service and type are the same str objects for every event of their kind."""
 
 PULL = 5_000
 """Messages in one pull; two are open at a time."""
@@ -300,7 +294,7 @@ class _Reading:
     def _is_unwanted(self, about: bytes) -> bool:
         return bool(self._services) and kind(about.decode())[0] not in self._services
 
-    def _read(self, about: bytes, log_sequence: int, block: bytes, data: bytes) -> Event:
+    def _read(self, about: bytes, log_sequence: int, block: bytes, data: bytes) -> Replayed:
         """Read an event whatever the order of its headers, and expect the next of its subject to look alike."""
         service, type_ = map(sys.intern, kind(about.decode()))
         try:

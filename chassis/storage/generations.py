@@ -296,8 +296,8 @@ class BuildingGeneration:
                 if not _locked(error):
                     raise
                 raise SwapBlocked(
-                    f"Somebody has kept {self._projection.name} locked for {SWAP_SECONDS:.0f} seconds, so the new"
-                    " generation could not be put in place. Nothing has changed: rebuild again."
+                    f"Somebody has kept {self._projection.name} locked for {SWAP_SECONDS:.0f} seconds, so nothing could"
+                    " be compared or put in place. Nothing has changed: try again."
                 ) from error
             yield connection, row
 

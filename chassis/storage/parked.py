@@ -12,7 +12,7 @@ import msgspec
 from chassis.definitions.decider import Missing
 from chassis.engine.parking import key_text, storable
 from chassis.engine.ports import Failure, LogMessage, Parked, Waiting
-from chassis.storage.database import Connection, Database, Pool
+from chassis.storage.database import Connection, Pool
 
 REACTION = "reaction:"
 """What the names of consumers that are reactions begin with; the others are projections."""
@@ -150,11 +150,6 @@ async def waiting(connection: Pool | Connection, consumer: str, generation: int)
         else:
             found.keys.add(key)
     return found
-
-
-async def discarded(database: Database, projection: str) -> frozenset[tuple[str, int]]:
-    """Return the events that a projection leaves out for ever, as (service, sequence)."""
-    return await left_out(database.pool, projection)
 
 
 async def left_out(connection: Pool | Connection, consumer: str) -> frozenset[tuple[str, int]]:

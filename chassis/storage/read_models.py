@@ -76,7 +76,6 @@ class Generation:
     checkpoint: Checkpoint
     made_at: datetime
     moved_at: datetime
-    paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +178,7 @@ class ReadModels:
 
     async def list(self) -> list[Generation]:
         """Return every generation of every projection of this service."""
-        query = (
-            sa.select(generations, sa.func.coalesce(controls.c.paused, sa.false()).label("paused"))
-            .outerjoin(controls, controls.c.projection == generations.c.projection)
-            .order_by(generations.c.projection, generations.c.generation)
-        )
+        query = sa.select(generations).order_by(generations.c.projection, generations.c.generation)
         async with self._database.engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [
@@ -195,7 +190,6 @@ class ReadModels:
                 checkpoint=Checkpoint(row.positions, row.log, row.log_sequence),
                 made_at=row.made_at,
                 moved_at=row.moved_at,
-                paused=row.paused,
             )
             for row in rows
         ]

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chassis.definitions.decider import Rejection
 from chassis.definitions.sealed import Sealed
+from chassis.storage.durable import sync_folder, write_private
 
 log = structlog.get_logger()
 
@@ -142,15 +143,12 @@ class Vault:
         # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file.
         part = path.with_suffix(".new")
         with _reaching():
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(_encrypt(self._master_key, key.key, key.subject.bytes))
-                file.flush()
-                os.fsync(file.fileno())
+            write_private(part, _encrypt(self._master_key, key.key, key.subject.bytes))
             try:
                 path.hardlink_to(part)
             finally:
                 part.unlink()
-            _sync(self._folder)
+            sync_folder(self._folder)
 
     def _read(self, subject: UUID) -> DataKey:
         path = self._path(subject)
@@ -176,7 +174,7 @@ class Vault:
                 file.flush()
                 os.fsync(file.fileno())
             if not before:
-                _sync(self._folder)
+                sync_folder(self._folder)
         return bool(before)
 
     def _check(self, used: bool) -> None:
@@ -208,15 +206,6 @@ def _reaching() -> Iterator[None]:
     except OSError as away:
         log.error("vault.unavailable", exc_info=away)
         raise KeysUnavailable from away
-
-
-def _sync(folder: Path) -> None:
-    """Make sure that a file which was just made in `folder` is found there after a loss of power."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _encrypt(key: bytes, plain: bytes, bound_to: bytes) -> bytes:

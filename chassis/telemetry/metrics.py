@@ -17,9 +17,6 @@ relay_position = Gauge("dinkop_relay_published_position", "Last position that is
 projection_position = Gauge(
     "dinkop_projection_position", "Last sequence a projection applied", ["projection", "of_service"]
 )
-projection_batches = Histogram(
-    "dinkop_projection_batch_seconds", "Time to fold and commit one batch, in seconds", ["projection"], buckets=_SECONDS
-)
 failures = Counter("dinkop_background_failures_total", "Times a background part had to start again", ["part"])
 
 type Level = tuple[str, tuple[str, ...], float]

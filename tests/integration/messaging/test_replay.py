@@ -12,9 +12,9 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 from servers import Nats, free_ports
 
-from chassis.engine.ports import LogReplaced
+from chassis.engine.ports import LogReplaced, Replayed
 from chassis.messaging.feed import JetStreamFeed
-from chassis.messaging.replay import Event, LogUnreadable, replay
+from chassis.messaging.replay import LogUnreadable, replay
 from contracts.envelope import STREAM, Envelope, MalformedEnvelope, timestamp
 from dinkop.embedded.nats import find_server
 from dinkop.processes import end, spawn
@@ -22,13 +22,13 @@ from dinkop.processes import end, spawn
 FAR = 10**9
 
 
-async def replayed(nats: Nats, *services: str, after: int = 0, until: int = FAR) -> list[Event]:
+async def replayed(nats: Nats, *services: str, after: int = 0, until: int = FAR) -> list[Replayed]:
     return [event async for batch in replay(nats.url, STREAM, services, after, until) for event in batch]
 
 
-async def followed(client: Client, *services: str, after: int = 0, until: int) -> list[Event]:
+async def followed(client: Client, *services: str, after: int = 0, until: int) -> list[Replayed]:
     """What the live feed delivers, in the replay's form, up to the log sequence `until` or until it is idle."""
-    events: list[Event] = []
+    events: list[Replayed] = []
     async with aclosing(JetStreamFeed(client).follow(services, after)) as batches:
         async for batch in batches:
             if not batch:

@@ -11,7 +11,7 @@ from poisoned import Mistakes, naive
 from projecting import KEYS, MemoryFeed, Planted, Rained
 
 from chassis.storage.database import Database
-from chassis.storage.parked import NotParked, discarded
+from chassis.storage.parked import NotParked, left_out
 from chassis.storage.read_models import create_generation
 from chassis.storage.releasing import NotFed, ProjectionQueues
 
@@ -118,8 +118,8 @@ async def test_what_is_discarded_is_left_out_and_what_waits_behind_it_is_applied
     assert (kept.discarded_by, kept.reason, kept.attempts) == ("siti", "recorded by mistake", 1)
     assert kept.exception == "Broken: field 2"
     assert kept.headers == poison.headers
-    assert await discarded(farm.database, "plots") == {("field", 2)}
-    assert await discarded(farm.database, "others") == frozenset()
+    assert await left_out(farm.database.pool, "plots") == {("field", 2)}
+    assert await left_out(farm.database.pool, "others") == frozenset()
 
 
 async def test_to_discard_one_tries_no_other_poison(farm: Farm) -> None:
@@ -179,8 +179,8 @@ async def test_what_was_applied_meanwhile_is_not_parked_any_more(farm: Farm) -> 
         farm.queues.retry(id), farm.queues.retry(id), farm.queues.discard(id, "siti", "no"), return_exceptions=True
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NotParked", "NotParked", "Released"]
-    left_out = await discarded(farm.database, "plots")
-    assert await farm.rows() == ({} if left_out else naive(farm.projection, farm.log))
+    given_up = await left_out(farm.database.pool, "plots")
+    assert await farm.rows() == ({} if given_up else naive(farm.projection, farm.log))
     with pytest.raises(NotParked, match=str(id)):
         await farm.queues.retry(id)
 
@@ -195,7 +195,7 @@ async def test_what_other_code_made_is_left_as_it_is(farm: Farm, service_databas
             await attempt
     with pytest.raises(NotFed, match="no projection plots"):
         await ProjectionQueues(service_database, []).retry(id)
-    assert await discarded(service_database, "plots") == frozenset()
+    assert await left_out(service_database.pool, "plots") == frozenset()
 
 
 async def test_what_is_connected_only_by_subject_is_found_and_what_is_not_is_left(farm: Farm) -> None:

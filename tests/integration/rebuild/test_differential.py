@@ -16,9 +16,9 @@ from replayed import NONE, heights, naive
 from sqlalchemy.dialects import postgresql
 
 from chassis.definitions.projection import Projection
-from chassis.engine.ports import LogMessage
+from chassis.engine.ports import LogMessage, Replayed
 from chassis.engine.projector import Projector
-from chassis.engine.rebuild import MEMORY, Batch, Event, Rebuild
+from chassis.engine.rebuild import MEMORY, Batch, Rebuild
 from chassis.storage import generations
 from chassis.storage.database import Database
 from chassis.storage.generations import BuildingGeneration
@@ -37,8 +37,8 @@ class Interrupted(Exception):
     """The rebuild ends here, as though its process did."""
 
 
-def as_event(message: LogMessage) -> Event:
-    """Return a message as a replay reads it (messaging.replay.Event)."""
+def as_event(message: LogMessage) -> Replayed:
+    """Return a message as a replay reads it (engine.ports.Replayed)."""
     about = Envelope.from_headers(message.headers)
     return (
         message.log_sequence,

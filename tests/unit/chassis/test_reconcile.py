@@ -12,8 +12,8 @@ from ledger import Opened, codec, commit, decider, publish
 from chassis.bootstrap import Service
 from chassis.definitions import clock
 from chassis.engine import reconcile
-from chassis.engine.ports import Commit, PublicMessage, Stream
-from chassis.engine.reconcile import Comparison, Finding, Published, compare
+from chassis.engine.ports import Commit, PublicMessage, Replayed, Stream
+from chassis.engine.reconcile import Comparison, Finding, compare
 from chassis.storage.memory import InMemoryEventStore
 from contracts.envelope import timestamp
 
@@ -26,12 +26,12 @@ async def a_store(events: int) -> InMemoryEventStore:
     return store
 
 
-async def on_the_log(store: InMemoryEventStore) -> list[Published]:
+async def on_the_log(store: InMemoryEventStore) -> list[Replayed]:
     """Everything in the store as the log has it."""
     return [published(publication(event)) for event in await store.read(0, 1_000_000)]
 
 
-def published(message: PublicMessage) -> Published:
+def published(message: PublicMessage) -> Replayed:
     envelope = message.envelope
     return (
         0,
@@ -46,10 +46,10 @@ def published(message: PublicMessage) -> Published:
     )
 
 
-async def found(store: InMemoryEventStore, log: Sequence[Published], stored: int | None = None) -> Finding:
+async def found(store: InMemoryEventStore, log: Sequence[Replayed], stored: int | None = None) -> Finding:
     comparison = Comparison("ledger", store, publication)
 
-    async def batches() -> AsyncIterator[Sequence[Published]]:
+    async def batches() -> AsyncIterator[Sequence[Replayed]]:
         for at in range(0, len(log), 3):
             yield log[at : at + 3]
 
@@ -197,7 +197,7 @@ def test_any_damage_is_found_as_a_naive_look_at_everything_finds_it(data: st.Dat
     asyncio.run(check())
 
 
-def naive(own: list[Published], log: list[Published]) -> Finding:
+def naive(own: list[Replayed], log: list[Replayed]) -> Finding:
     """What is wrong with a log, by looking at all of it at once."""
     finding = Finding("ledger", stored=len(own), published=len(log))
     mine = [event for event in log if event in own]

@@ -23,8 +23,9 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text("utf-8")
 def commands(group: Any, path: str = "dinkop") -> Iterator[tuple[str, Any]]:
     """Yield every command, such as `dinkop events tail`."""
     inner = getattr(group, "commands", None)
-    if inner is None:
+    if inner is None or group.invoke_without_command:
         yield path, group
+    if inner is None:
         return
     for name, command in inner.items():
         yield from commands(command, f"{path} {name}")
@@ -32,7 +33,8 @@ def commands(group: Any, path: str = "dinkop") -> Iterator[tuple[str, Any]]:
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", MAKEFILE, re.MULTILINE))
-CODE = [text for found in re.findall(r"```\w*\n(.*?)```|`([^`\n]+)`", README, re.DOTALL) for text in found if text]
+CODE_IN_MARKDOWN = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+CODE = [text for found in re.findall(CODE_IN_MARKDOWN, README) for text in found if text]
 
 
 def settings() -> set[str]:
@@ -65,8 +67,14 @@ def test_every_setting_is_documented(setting: str) -> None:
     assert f"`{setting}`" in README
 
 
-def test_every_command_it_names_exists_with_the_options_it_gives() -> None:
-    named = [code for code in CODE if code.startswith("dinkop ") and code != "dinkop COMMAND --help"]
+PAGES = {page.stem: page for page in [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/how-to/*.md"))]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_a_page_names_exists_with_the_options_it_gives(page: str) -> None:
+    code = [text for found in re.findall(CODE_IN_MARKDOWN, PAGES[page].read_text("utf-8")) for text in found if text]
+    lines = [line.removeprefix("$ ").split(" #")[0].strip() for block in code for line in block.splitlines()]
+    named = [line for line in lines if line.startswith("dinkop ") and line != "dinkop COMMAND --help"]
     assert named
     for words in named:
         path = max((each for each in COMMANDS if words == each or words.startswith(f"{each} ")), key=len, default=None)

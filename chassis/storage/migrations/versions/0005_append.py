@@ -1,4 +1,4 @@
-"""Appending costs the server a third less."""
+"""Appending costs the server less."""
 
 from pathlib import Path
 
