@@ -27,10 +27,11 @@ from chassis.engine.projector import BehindLive, Projector, SequenceGap
 from chassis.engine.rebuild import MEMORY, NotComparable, Rebuild, Report, Unappliable, Until
 from chassis.messaging import connection, public_log
 from chassis.messaging.ahead import Ahead
+from chassis.messaging.beside import replay_beside
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.pulling import Interrupted
-from chassis.messaging.replay import Batch, LogUnreadable, replay
+from chassis.messaging.replay import Batch, LogUnreadable
 from chassis.messaging.samples import samples
 from chassis.storage import database, generations
 from chassis.storage.comparing import Compared
@@ -349,7 +350,7 @@ class _Run:
         feed = JetStreamFeed(replays.client)
 
         def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
-            return replay(replays.nats_url, STREAM, services, after, until, identity=identity)
+            return replay_beside(replays.nats_url, STREAM, services, after, until, identity=identity)
 
         courtesy = AfterLive(generation.live, Ahead(replays.client), projection.services)
         given_up = await left_out(self._store.pool, projection.name)

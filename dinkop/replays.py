@@ -17,8 +17,11 @@ from contracts.envelope import SERVICES
 from dinkop.names import meant
 from dinkop.system import Failed, Misused, System, Unreachable
 
-NICENESS = 10
-"""How much a replay leaves the processor to those who serve."""
+NICENESS = 19
+"""How much a replay leaves the processor to those who serve: a rest of it, so that it never holds a lock for ever.
+
+With 10 it took so much of two busy cores that others' writes took twice as long (tests/benchmarks/test_working_day.py).
+"""
 
 
 def manifest(service: str) -> Service:
