@@ -21,7 +21,7 @@ from chassis.telemetry import logs, tracing
 
 FINE, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
 """Exit codes of what ends by itself."""
-NICENESS = 10
+NICENESS = 19
 """How much a replay leaves the processor to those who serve."""
 
 
