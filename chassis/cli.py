@@ -1,4 +1,4 @@
-"""The command line of a single service: `python -m services.<name> [serve|migrate|up]`, and its replays."""
+"""The command line of a single service: `python -m services.<name> [serve|migrate]`, and its replays."""
 
 import argparse
 import asyncio
@@ -13,10 +13,13 @@ from uuid import UUID
 
 import uvicorn
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
 from chassis.bootstrap import Service, build
 from chassis.definitions.clock import new_id
 from chassis.settings import Settings
+from chassis.storage.migrations import migrate
+from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
 from chassis.telemetry import logs, tracing
 
 FINE, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
@@ -26,9 +29,9 @@ NICENESS = 19
 
 
 def main(service: Service) -> None:
-    """Serve, or bring the database to the newest schema, or (`up`) both; or replay one projection, and end.
+    """Serve, or bring the database to the newest schema, or replay one projection, and end.
 
-    Exits 2 when a setting is missing or wrong.
+    Exits 2 when a setting is missing or wrong, 3 when there is no database to serve from.
     """
     given = parser(service).parse_args()
     command = given.command or "serve"
@@ -54,11 +57,21 @@ def main(service: Service) -> None:
         if settings.keys is None:
             print("DINKOP_KEYS: needed, the folder of the keys of personal data; see README.md", file=sys.stderr)
             raise SystemExit(2)
-    if command in ("migrate", "up"):
-        # Only here, for it costs a good part of a start.
-        from chassis.storage.migrations import migrate
-
-        asyncio.run(migrate(settings.database_url, service.migrations))
+    if command != "migrate" and settings.migration_url is not None:
+        print(
+            "DINKOP_MIGRATION_URL: only `migrate` may have it. Whoever breaks into a service that serves must not find"
+            " the way to change its tables: run `migrate` as a job of its own.",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    try:
+        asyncio.run((_migrate if command == "migrate" else _await_migrations)(service, settings))
+    except NotMigrated as lacking:
+        print(f"{lacking} Run `python -m services.{service.name} migrate` first; see README.md", file=sys.stderr)
+        raise SystemExit(UNREACHABLE) from None
+    except NotLetIn as closed:
+        print(f"There is no connection to the database: {closed}", file=sys.stderr)
+        raise SystemExit(UNREACHABLE) from None
     if command == "migrate":
         return
     app = build(service, settings)
@@ -78,13 +91,23 @@ def main(service: Service) -> None:
     )
 
 
+async def _migrate(service: Service, settings: Settings) -> None:
+    owner_url = settings.migration_url or settings.database_url
+    await (await let_in(owner_url)).close()
+    role = make_url(settings.database_url).username if settings.migration_url else None
+    await migrate(owner_url, service.migrations, role)
+
+
+async def _await_migrations(service: Service, settings: Settings) -> None:
+    await migrated(settings.database_url, service.migrations)
+
+
 def parser(service: Service) -> argparse.ArgumentParser:
     """Return what reads the command line of a service."""
     service_parser = argparse.ArgumentParser(prog=f"python -m services.{service.name}", description=service.description)
     commands = service_parser.add_subparsers(dest="command")
     commands.add_parser("serve", help="serve (what it does when nothing is said)")
     commands.add_parser("migrate", help="bring the database to the newest schema")
-    commands.add_parser("up", help="both")
     for name, does in (
         ("rebuild", "replay the events into a new generation of a projection, prove it, and swap"),
         ("verify", "replay them aside, compare every row with the live generation, change nothing"),

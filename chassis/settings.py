@@ -16,7 +16,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DINKOP_", frozen=True, hide_input_in_errors=True)
 
-    database_url: str = Field(description="libpq URL of this service's own database")
+    database_url: str = Field(repr=False, description="libpq URL of this service's own database")
+    migration_url: str | None = Field(
+        None, repr=False, description="the same for the role that owns the database; only `migrate` may have it"
+    )
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server or servers, comma-separated")
     nats_monitoring_url: str = Field(
         "http://127.0.0.1:8222",

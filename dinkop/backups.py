@@ -23,7 +23,7 @@ from chassis.storage.durable import sync_folder, write_private
 from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.postgres import EmbeddedPostgres, find_binaries
 from dinkop.home import Home
-from dinkop.supervisor import SERVICES, end_leftovers
+from dinkop.supervisor import SERVICES, embedded_postgres, end_leftovers
 from dinkop.system import Failed, Misused, System
 
 ORDER = ("reporting", "mentoring", "rat", "registry")
@@ -70,7 +70,8 @@ async def back_up(system: System, folder: Path, tell: Tell) -> tuple[str, Backup
         files = {}
         for service in ORDER:
             file = unfinished / f"{service}.dump"
-            await _run("pg_dump", "--format=custom", f"--file={file}", system.running.databases[service])
+            database = embedded_postgres(system.home).owner_url(service)
+            await _run("pg_dump", "--format=custom", f"--file={file}", database)
             files[file.name] = await asyncio.to_thread(_described, file)
             tell(f"{service}: {files[file.name].bytes:,} bytes")
         # After the database that needs them, so that no event in it is without its key.
@@ -215,7 +216,7 @@ async def restore_one(home: Home, service: str, folder: Path, name: str | None, 
 
 @asynccontextmanager
 async def _postgres(home: Home) -> AsyncIterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(home.postgres, log=home.log("postgres"), databases=SERVICES)
+    postgres = embedded_postgres(home)
     if (await asyncio.to_thread(ordinary_account)).is_another:
         home.directory.chmod(0o711)  # as the supervisor does: to let it pass through to its own folder
     try:
@@ -226,11 +227,16 @@ async def _postgres(home: Home) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def _fill(postgres: EmbeddedPostgres, service: str, backup: Path) -> None:
+    """Restore as the owner and for the owner alone: the next start gives the role that serves its rights.
+
+    Not as the superuser, for a dump is a program: it runs with the rights of whoever restores it.
+    """
     await _run(
         "pg_restore",
         "--single-transaction",
         "--no-owner",
-        f"--dbname={postgres.url(service)}",
+        "--no-privileges",
+        f"--dbname={postgres.owner_url(service)}",
         str(backup / f"{service}.dump"),
     )
 

@@ -44,6 +44,7 @@ class Home:
     postgres/   the cluster and its socket
     nats/       the streams and the configuration
     logs/       one log a part, and supervisor.log
+    passwords/  of the roles of PostgreSQL, one file each; its drivers read them
     keys/       the keys of personal data, one file a request
     master.key  wraps them
     """
@@ -52,6 +53,7 @@ class Home:
         self.directory = directory.expanduser().resolve()
         self.postgres = self.directory / "postgres"
         self.nats = self.directory / "nats"
+        self.passwords = self.directory / "passwords"
         self.keys = self.directory / "keys"
         self.logs = self.directory / "logs"
         self._lock = self.directory / "lock"
@@ -141,7 +143,7 @@ class Home:
             raise CannotStart(
                 f"{self.directory} holds something else already. Choose a --home that is empty or doesn't exist yet."
             )
-        for folder in (self.directory, self.postgres, self.nats, self.keys, self.logs):
+        for folder in (self.directory, self.postgres, self.passwords, self.nats, self.keys, self.logs):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
 

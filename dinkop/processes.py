@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -73,19 +74,25 @@ def wait_for_strangers(processes: Iterable[psutil.Process], seconds: float) -> l
 
 
 def spawn(
-    command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None, directory: Path | None
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None,
+    told: str = "",
 ) -> subprocess.Popen[bytes]:
     """Start `command` with its output appended to `log`, in a session of its own so that no Ctrl-C reaches it.
 
-    Raises CannotStart when the program isn't there or may not be run.
+    It finds `told`, a line or two, on its standard input. Raises CannotStart when the program isn't there or may not be
+    run.
     """
     if log.exists() and log.stat().st_size > LOG_KEPT:
         log.replace(log.with_name(log.name + ".1"))
     with open(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as output:
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [os.fspath(word) for word in command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -94,6 +101,10 @@ def spawn(
             )
         except OSError as error:
             raise CannotStart(f"{command[0]} can't be run: {error.strerror}. Install dinkop again.") from error
+    assert process.stdin is not None
+    with suppress(BrokenPipeError), process.stdin:  # one that has ended already tells why by its status
+        process.stdin.write(told.encode())
+    return process
 
 
 async def ended(process: subprocess.Popen[bytes]) -> int:

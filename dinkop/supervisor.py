@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.nats import EmbeddedNats
 from dinkop.embedded.postgres import EmbeddedPostgres
 from dinkop.home import Home, Running
+from dinkop.migrating import Migrate, migrations
 from dinkop.ports import HOST, Ports
 from dinkop.processes import CannotStart, Patience, ProcessRecord, end_strangers, ended, explain, last_lines
 from dinkop.service import Service, ServiceCommand, python_module
@@ -50,7 +52,7 @@ class Part(Protocol):
 class Supervisor:
     """Runs the whole system on `home`, with `ports`; `env` (default: the caller's) is handed on to the services.
 
-    `command` makes the command line of a service from its name and arguments (`up`: migrate first; none: serve).
+    `command` makes the command line of a service from its name; `migrate` brings its database to the newest schema.
     """
 
     def __init__(
@@ -60,19 +62,22 @@ class Supervisor:
         env: Mapping[str, str] | None = None,
         *,
         command: ServiceCommand = python_module,
+        migrate: Migrate | None = None,
     ) -> None:
         self.home = home
         self.ports = ports or Ports()
-        self.postgres = EmbeddedPostgres(home.postgres, log=home.log("postgres"), databases=SERVICES)
+        self.postgres = embedded_postgres(home)
         self.nats = EmbeddedNats(home.nats, self.ports.nats, self.ports.nats_monitoring, log=home.log("nats"))
         own = os.environ if env is None else env
         self._today = pinned(own)
+        migrate = migrate or migrations(self.postgres)
         self.services = [
             Service(
                 name,
                 f"http://{HOST}:{port}",
                 environment=self._environment(own, name, port),
                 log=home.log(name),
+                prepare=partial(migrate, name),
                 command=command,
             )
             for name, port in self.ports
@@ -240,6 +245,11 @@ class Supervisor:
         )
         self.home.record(running)
         return running
+
+
+def embedded_postgres(home: Home) -> EmbeddedPostgres:
+    """Return the PostgreSQL server of a home."""
+    return EmbeddedPostgres(home.postgres, log=home.log("postgres"), passwords=home.passwords, databases=SERVICES)
 
 
 def pinned(environment: Mapping[str, str]) -> date | None:

@@ -11,15 +11,27 @@ import asyncpg
 import nats as nats_py
 import pytest
 import structlog
+from behind import Behind, behind_back
 from eventually import eventually
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
-from servers import Nats, Postgres, answers, nats_server, postgres_server
+from servers import (
+    ROLE,
+    Nats,
+    Postgres,
+    answers,
+    make_database,
+    make_roles,
+    migrate_database,
+    name_of,
+    nats_server,
+    postgres_server,
+)
 
 from chassis.messaging import stream
 from chassis.storage import database
 from chassis.storage.database import Database
-from chassis.storage.migrations import migrate
+from chassis.storage.roles import owner_of
 from contracts.envelope import STREAM
 
 TEMPLATE = "template_of_a_service"
@@ -50,10 +62,9 @@ def _postgres(_server_folder: Path) -> Iterator[Postgres]:
 
     async def prepare() -> None:
         await server.start()
-        connection = await asyncpg.connect(server.url("postgres"))
-        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        await connection.close()
-        await migrate(server.url(TEMPLATE))
+        await make_roles(server)
+        await make_database(server, TEMPLATE)
+        await migrate_database(server, TEMPLATE)
 
     asyncio.run(prepare())
     yield server
@@ -96,19 +107,19 @@ async def nats(_nats: Nats) -> Nats:
 
 @pytest.fixture
 async def empty_database_url(postgres: Postgres) -> str:
-    """The URL of a fresh database without a schema."""
-    return await _new_database(postgres, "template1")
+    """The URL of a fresh database without a schema, for the role that owns it."""
+    return postgres.url(name_of(await make_database(postgres, f"test_{next(_numbers)}")), owner_of(ROLE))
 
 
 @pytest.fixture
 async def database_url(postgres: Postgres, _shared: dict[str, set[str]]) -> str:
-    """The URL of an empty database with the newest schema of the chassis."""
+    """The URL of an empty database with the newest schema of the chassis, for the role that serves."""
     # One for all tests of a worker: after a crash PostgreSQL syncs every file of every database.
     for url, tables in list(_shared.items()):
-        if await _empty(url, tables):
+        if await _empty(postgres.url(name_of(url)), tables):
             return url
         del _shared[url]
-    url = await _new_database(postgres, TEMPLATE)
+    url = await make_database(postgres, f"test_{next(_numbers)}", TEMPLATE)
     connection = await asyncpg.connect(url)
     _shared[url] = {name for schema, name in await connection.fetch(TABLES) if schema == "public"}
     await connection.close()
@@ -119,15 +130,6 @@ async def database_url(postgres: Postgres, _shared: dict[str, set[str]]) -> str:
 def _shared() -> dict[str, set[str]]:
     """The database that tests of this worker share, one after another: its URL, and its tables when it was new."""
     return {}
-
-
-async def _new_database(postgres: Postgres, template: str) -> str:
-    # Never dropped, since dropping waits for a checkpoint; the server goes with all of them.
-    name = f"test_{next(_numbers)}"
-    connection = await asyncpg.connect(postgres.url("postgres"))
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    await connection.close()
-    return postgres.url(name)
 
 
 async def _empty(database_url: str, tables: set[str]) -> bool:
@@ -154,6 +156,12 @@ async def service_database(database_url: str) -> AsyncIterator[Database]:
     """An open fresh database."""
     async with database.connect(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def behind(postgres: Postgres, database_url: str) -> Behind:
+    """Changes the test's database behind the service's back."""
+    return behind_back(postgres, database_url)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 import httpx
@@ -13,17 +14,21 @@ import nats
 import psutil
 from eventually import eventually
 
+from chassis.storage.migrations import migrate
+from chassis.storage.roles import owner_of
 from dinkop.embedded.nats import EmbeddedNats
-from dinkop.embedded.postgres import OWNER, EmbeddedPostgres
+from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
 
+ROLE, PASSWORD = "service_of_tests", "not: a/secret@all"
+"""Who serves from every test's database; the owner's password is the same."""
 CONTAINERS = os.environ.get("DINKOP_TEST_ENGINE") == "containers"
 POSTGRES_IMAGE, NATS_IMAGE = "postgres:18-alpine", "nats:2.15-alpine"
 
 
 class Postgres(Protocol):
-    """A PostgreSQL server that a test may kill. `url` is a superuser's."""
+    """A PostgreSQL server that a test may kill. `url` is a superuser's, unless for another role."""
 
-    def url(self, database: str) -> str: ...
+    def url(self, database: str, role: str | None = None) -> str: ...
 
     async def start(self) -> None: ...
 
@@ -60,8 +65,11 @@ class WheelPostgres:
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedPostgres(directory, databases=())
 
-    def url(self, database: str) -> str:
-        return self._server.url(database, OWNER)
+    def url(self, database: str, role: str | None = None) -> str:
+        if role is None:
+            return self._server.url(database, SUPERUSER)
+        sockets = quote(str(self._server.sockets), safe="/")
+        return f"postgresql://{role}:{quote(PASSWORD, safe='')}@/{database}?host={sockets}"
 
     async def start(self) -> None:
         await self._server.start()
@@ -129,11 +137,12 @@ class ContainerPostgres(_Container):
     def __init__(self, directory: Path) -> None:
         super().__init__(POSTGRES_IMAGE)
         [self._port] = free_ports(1)
-        self._container.with_env("POSTGRES_USER", OWNER).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+        self._container.with_env("POSTGRES_USER", SUPERUSER).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
         self._container.with_bind_ports(5432, self._port)
 
-    def url(self, database: str) -> str:
-        return f"postgresql://{OWNER}@127.0.0.1:{self._port}/{database}"
+    def url(self, database: str, role: str | None = None) -> str:
+        who = SUPERUSER if role is None else f"{role}:{quote(PASSWORD, safe='')}"
+        return f"postgresql://{who}@127.0.0.1:{self._port}/{database}"
 
     async def start(self) -> None:
         await self._run()
@@ -190,3 +199,34 @@ async def answers(server: Postgres | Nats) -> bool:
     except Exception:
         return False
     return True
+
+
+async def make_roles(server: Postgres) -> None:
+    """Make the two roles that every test's database has, as every service has them (chassis.storage.roles)."""
+    owner = owner_of(ROLE)
+    connection = await asyncpg.connect(server.url("postgres"))
+    for role in (ROLE, owner):
+        await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+    await connection.execute(f"GRANT {ROLE} TO {owner}")
+    await connection.close()
+
+
+async def make_database(server: Postgres, name: str, template: str = "template0") -> str:
+    """Make a database that the one role owns and the other may enter; return that one's URL."""
+    # Never dropped, since dropping waits for a checkpoint; the server goes with all of them.
+    connection = await asyncpg.connect(server.url("postgres"))
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner_of(ROLE)}")
+    await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {ROLE}")
+    await connection.close()
+    return server.url(name, ROLE)
+
+
+async def migrate_database(server: Postgres, name: str, service_versions: Path | None = None) -> None:
+    """Bring a database to the newest schema, as its owner, and give the role that serves its rights."""
+    await migrate(server.url(name, owner_of(ROLE)), service_versions, ROLE)
+
+
+def name_of(database_url: str) -> str:
+    """Return the name of the database that a URL leads to."""
+    return urlsplit(database_url).path.removeprefix("/")

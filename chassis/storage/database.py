@@ -1,9 +1,11 @@
 """Connections to a service's database: an asyncpg pool for appends and COPY, SQLAlchemy Core for queries."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -41,9 +43,13 @@ def away(error: Exception) -> bool:
     return error.connection_invalidated or type(error) in bare
 
 
-def sqlalchemy_url(database_url: str) -> sqlalchemy.URL:
-    """Return a libpq URL (`postgresql://user@/db?host=/socket`) as SQLAlchemy takes it."""
-    return sqlalchemy.make_url(database_url).set(drivername="postgresql+asyncpg")
+def engine(database_url: str, **options: Any) -> AsyncEngine:
+    """Return an SQLAlchemy engine of a database; `options` are create_async_engine's.
+
+    asyncpg reads the URL here as it does for the pool: one that lets the one in, or checks a certificate for it
+    (`sslmode=verify-full`), does so for the other.
+    """
+    return create_async_engine("postgresql+asyncpg://", async_creator=partial(asyncpg.connect, database_url), **options)
 
 
 class Pool:
@@ -146,13 +152,19 @@ def _still_open(connection: Any, _record: object, _proxy: object) -> None:
 async def connect(database_url: str, connections: int = 8) -> AsyncIterator[Database]:
     """Open a service's database; waits up to a minute for a server that is still starting."""
     pool = Pool(database_url, connections)
-    async for attempt in stamina.retry_context(on=LOST, timeout=60, attempts=None, wait_max=1.0):
+    async for attempt in stamina.retry_context(on=may_come_back, timeout=60, attempts=None, wait_max=1.0):
         with attempt:
             await pool.execute("SELECT 1")
-    engine = create_async_engine(sqlalchemy_url(database_url), pool_size=connections, max_overflow=connections)
-    sqlalchemy.event.listen(engine.sync_engine, "checkout", _still_open)
+    opened = engine(database_url, pool_size=connections, max_overflow=connections)
+    sqlalchemy.event.listen(opened.sync_engine, "checkout", _still_open)
     try:
-        yield Database(pool, engine)
+        yield Database(pool, opened)
     finally:
-        await engine.dispose()
+        await opened.dispose()
         pool.terminate()
+
+
+def may_come_back(error: Exception) -> bool:
+    """Tell a server that is away from one that won't have us."""
+    # A server that isn't the one it should be is an OSError too, and no waiting makes it another.
+    return isinstance(error, LOST) and not isinstance(error, ssl.SSLCertVerificationError)

@@ -350,7 +350,7 @@ async def create_generation(
 ) -> None:
     """Make the schema, table and bookkeeping row of a generation."""
     schema = schema_of(projection.name, generation)
-    await connection.execute(sa.schema.CreateSchema(schema))
+    await connection.execute(sa.select(sa.func.make_generation(projection.name, generation)))
     table: sa.Table = projection.table.to_metadata(sa.MetaData(), schema=schema)
     await connection.execute(sa.schema.CreateTable(table))
     if indexes:

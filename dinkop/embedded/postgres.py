@@ -1,10 +1,15 @@
-"""An embedded PostgreSQL: durable, reachable through a private unix socket only, with one database for each service."""
+"""An embedded PostgreSQL: durable, reachable through a private unix socket only, with one database for each service.
+
+Everybody needs a password, the superuser too. They lie in files that drivers and libpq read by themselves (`passfile`),
+so that no address holds one.
+"""
 
 import asyncio
 import functools
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,6 +22,8 @@ from urllib.parse import quote
 import asyncpg
 import psutil
 
+from chassis.storage.durable import sync_folder, write_private
+from chassis.storage.roles import closing, making, owner_of, ruling
 from dinkop.embedded.accounts import Account, ordinary_account
 from dinkop.processes import (
     CannotStart,
@@ -32,7 +39,7 @@ from dinkop.processes import (
 
 VERSION = "18"
 DATABASES = ("registry", "rat", "mentoring", "reporting")
-OWNER = "dinkop"  # the superuser, for provisioning only; a service connects as its own role
+SUPERUSER = "dinkop"  # for provisioning only; a service connects as its own role
 PORT = 5432  # names the socket file; nothing listens on a network
 SOCKET_PATH_LIMIT = 107  # bytes, of sockaddr_un without its end mark
 STOP_SECONDS = 3.0
@@ -54,14 +61,16 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-# Whoever reaches the socket is the owner of the home already; `sameuser` keeps the services apart.
-HOST_BASED_AUTHENTICATION = f"local all {OWNER} trust\nlocal sameuser all trust\n"
+# Who may enter which database is said by its privileges (storage.roles); for replication there is no way in at all.
+HOST_BASED_AUTHENTICATION = "local all all scram-sha-256\n"
+PASSWORD_BYTES = 32
 
 
 class EmbeddedPostgres:
     """One PostgreSQL server keeping its cluster under `directory`, logging to `log` (default: beside it).
 
-    `account` is who it runs as, chosen by `ordinary_account` unless given.
+    `passwords` is the folder of passwords, one file a role (default: in `directory`, which the server's account can
+    read). `account` is who it runs as, chosen by `ordinary_account` unless given.
     """
 
     name = "postgres"
@@ -71,12 +80,14 @@ class EmbeddedPostgres:
         directory: Path,
         *,
         log: Path | None = None,
+        passwords: Path | None = None,
         databases: Sequence[str] = DATABASES,
         account: Account | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
         self.log = log or self.directory / "postgres.log"
+        self.passwords = passwords or self.directory / "passwords"
         self.process: subprocess.Popen[bytes] | None = None
         self._databases = databases
         self._account = account
@@ -87,8 +98,14 @@ class EmbeddedPostgres:
         return socket_folder(self.directory)
 
     def url(self, database: str, role: str | None = None) -> str:
-        """Return the address of `database` for `role` (default: the role of the same name)."""
-        return f"postgresql://{role or database}@/{database}?host={quote(str(self.sockets), safe='/')}&port={PORT}"
+        """Return the address of `database` for `role` (default: the role of the same name); it holds no password."""
+        role = role or database
+        sockets, passfile = (quote(str(path), safe="/") for path in (self.sockets, self.passwords / role))
+        return f"postgresql://{role}@/{database}?host={sockets}&port={PORT}&passfile={passfile}"
+
+    def owner_url(self, database: str) -> str:
+        """Return the address of `database` for the role that owns it."""
+        return self.url(database, owner_of(database))
 
     async def start(self) -> None:
         """End a leftover of a killed run, create the cluster if there is none, start, provision. Raises CannotStart."""
@@ -99,6 +116,8 @@ class EmbeddedPostgres:
         if not self.data.exists():
             await self._create_cluster(binaries, account)
         self._configure(account)
+        if not (self.passwords / SUPERUSER).exists():  # whoever owns the files may set one, as with any PostgreSQL
+            await self._set_password_of_superuser(binaries, account)
         settings = SETTINGS | {"unix_socket_directories": str(self.sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.process = self._spawn(account, binaries / "postgres", "-D", self.data, *options)
@@ -112,13 +131,19 @@ class EmbeddedPostgres:
             if self.process is None or self.process.poll() is not None:
                 raise CannotStart(f"PostgreSQL ended while starting; {self.log} says why:{last_lines(self.log)}")
             try:
-                connection = await asyncpg.connect(self.url("postgres", OWNER), timeout=5)
+                connection = await asyncpg.connect(self.url("postgres", SUPERUSER), timeout=5)
             except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as error:
                 if patience.exhausted:
                     raise CannotStart(
                         f"PostgreSQL isn't ready after {seconds:.0f} s ({error}); see {self.log}:{last_lines(self.log)}"
                     ) from error
                 await asyncio.sleep(0.02)
+            except asyncpg.InvalidAuthorizationSpecificationError as error:
+                file = self.passwords / SUPERUSER
+                raise CannotStart(
+                    f"PostgreSQL doesn't take the password in {file}: this cluster has another. Remove that file, and"
+                    " a new one is set."
+                ) from error
             else:
                 await connection.close()
                 return
@@ -129,8 +154,10 @@ class EmbeddedPostgres:
             await end(self.process, (signal.SIGINT, seconds), (signal.SIGQUIT, 0.5))
 
     async def put_aside(self, database: str, name: str) -> None:
-        """Keep a service's database under another name, and make an empty one in its place."""
-        await self._administer(f'ALTER DATABASE "{database}" RENAME TO "{name}"')
+        """Keep a service's database under another name, closed to the service, and make an empty one in its place."""
+        await self._administer(
+            f'ALTER DATABASE "{database}" RENAME TO "{name}"', f'REVOKE ALL ON DATABASE "{name}" FROM "{database}"'
+        )
         await self._provision()
 
     async def put_back(self, database: str, name: str) -> None:
@@ -138,9 +165,10 @@ class EmbeddedPostgres:
         await self._administer(
             f'DROP DATABASE "{database}" WITH (FORCE)', f'ALTER DATABASE "{name}" RENAME TO "{database}"'
         )
+        await self._provision()
 
     async def _administer(self, *statements: str) -> None:
-        connection = await asyncpg.connect(self.url("postgres", OWNER))
+        connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
         try:
             for statement in statements:
                 await connection.execute(statement)
@@ -176,7 +204,8 @@ class EmbeddedPostgres:
             return False
 
     def _prepare(self, binaries: Path, account: Account) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.directory, self.passwords):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _own(self.directory, account)
         for path in (binaries / "postgres", self.data):
             if account.prefix and account.is_another and (closed := account.stopped_at(path)):
@@ -198,7 +227,8 @@ class EmbeddedPostgres:
         await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
         # The wheel has no ICU; the builtin locale orders by code point, the same on every machine.
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        access = [f"--username={OWNER}", "--auth=trust"]
+        # It listens to nobody before it has passwords, and a pg_hba.conf of ours.
+        access = [f"--username={SUPERUSER}", "--auth=reject"]
         self.process = self._spawn(account, binaries / "initdb", "-D", unfinished, *locale, *access)
         if status := await ended(self.process):
             raise CannotStart(f"initdb ended with {explain(status)}; see {self.log}:{last_lines(self.log)}")
@@ -212,25 +242,68 @@ class EmbeddedPostgres:
         path.write_text(HOST_BASED_AUTHENTICATION)
         _own(path, account)
 
+    async def _set_password_of_superuser(self, binaries: Path, account: Account) -> None:
+        """Set it before the server listens to anybody, in single-user mode."""
+        password = secrets.token_hex(PASSWORD_BYTES)
+        # On standard input: a command line is seen by everybody.
+        statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n"
+        self.process = self._spawn(
+            account, binaries / "postgres", "--single", "-D", self.data, "postgres", told=statement
+        )
+        if status := await ended(self.process):
+            raise CannotStart(
+                f"The password of `{SUPERUSER}` can't be set ({explain(status)}); see {self.log}:{last_lines(self.log)}"
+            )
+        self._keep_password(SUPERUSER, password)  # only now: without the file it is set anew
+
     async def _provision(self) -> None:
-        """Give each service a role and a database of its own that no other role may enter."""
-        connection = await asyncpg.connect(self.url("postgres", OWNER))
+        """Give each service a database and two roles, one that owns it and one that serves; see storage.roles."""
+        connection = await asyncpg.connect(self.url("postgres", SUPERUSER))
         try:
-            roles = {row[0] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
-            present = {row[0] for row in await connection.fetch("SELECT datname FROM pg_database")}
-            for name in self._databases:
-                if name not in roles:
-                    await connection.execute(f'CREATE ROLE "{name}" LOGIN')
-                if name not in present:
-                    await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
-                await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+            for service in self._databases:
+                for found, make in making(service):
+                    if not await connection.fetchval(f"SELECT EXISTS ({found})"):
+                        await connection.execute(make)
+                await self._take_over(connection, service)
+                for statement in ruling(service):
+                    await connection.execute(statement)
+                for role in (service, owner_of(service)):
+                    # Each time, for the cluster may be an older copy than the files.
+                    await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{self._password(role)}'")
+            for statement in closing():
+                await connection.execute(statement)
         finally:
             await connection.close()
 
-    def _spawn(self, account: Account, *command: str | Path) -> subprocess.Popen[bytes]:
+    async def _take_over(self, connection: "asyncpg.Connection[asyncpg.Record]", service: str) -> None:
+        """Give all that belongs to the role that serves to the owner: homes of the first release have only the one."""
+        query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1"
+        if await connection.fetchval(query, service) == service:
+            database = await asyncpg.connect(self.url(service, SUPERUSER))
+            try:
+                await database.execute(f'REASSIGN OWNED BY "{service}" TO "{owner_of(service)}"')
+            finally:
+                await database.close()
+
+    def _password(self, role: str) -> str:
+        """Return the password of a role, made on first use."""
+        file = self.passwords / role
+        if not file.exists():
+            self._keep_password(role, secrets.token_hex(PASSWORD_BYTES))
+        return file.read_text("ascii").strip().rpartition(":")[2]
+
+    def _keep_password(self, role: str, password: str) -> None:
+        """Write the file that asyncpg and libpq read, whole or not at all."""
+        part = self.passwords / f"{role}.new"
+        write_private(part, f"*:*:*:{role}:{password}\n".encode())
+        part.replace(self.passwords / role)
+        sync_folder(self.passwords)
+
+    def _spawn(self, account: Account, *command: str | Path, told: str = "") -> subprocess.Popen[bytes]:
         # Of the caller's environment PostgreSQL would read PGPORT, PGOPTIONS, locales and more.
         environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-        return spawn([*account.prefix, *command], log=self.log, environment=environment, directory=self.directory)
+        words = [*account.prefix, *command]
+        return spawn(words, log=self.log, environment=environment, directory=self.directory, told=told)
 
 
 def find_binaries() -> Path:

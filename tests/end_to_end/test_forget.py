@@ -17,7 +17,9 @@ import asyncpg
 import pytest
 from running import DINKOP, PATIENCE, Install, Installation
 
-from dinkop.embedded.postgres import OWNER, find_binaries
+from dinkop.embedded.postgres import SUPERUSER, find_binaries
+from dinkop.home import Home
+from dinkop.supervisor import embedded_postgres
 
 PERSON, PHONE = "Xqwortini Vbekalungé", "0899-7715-3346"
 WORDS = {
@@ -159,10 +161,10 @@ def copies(system: Installation, folder: Path) -> Path:
 
 def written_down(system: Installation) -> None:
     """Have PostgreSQL write every page to its files."""
-    url = json.loads((system.home / "run.json").read_text())["databases"]["mentoring"]
+    url = embedded_postgres(Home(system.home)).url("mentoring", SUPERUSER)
 
     async def checkpoint() -> None:
-        connection = await asyncpg.connect(url, user=OWNER)
+        connection = await asyncpg.connect(url)
         await connection.execute("CHECKPOINT")
         await connection.close()
 

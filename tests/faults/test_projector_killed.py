@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from behind import Behind
 from dying import Faults, Scenario
 from forking import Forks
 from jobs import project_on, project_previous
@@ -46,12 +47,13 @@ class Feeding:
 
     world: World
     log: list[LogMessage]
+    behind: Behind
 
     async def prepare(self, attempts: int, paused: bool) -> None:
         """Take everything away; unless the projection is paused, make a generation at which so many processes died."""
         pool = self.world.database.pool
         await pool.execute("DROP SCHEMA IF EXISTS plots_g1 CASCADE; DROP SCHEMA IF EXISTS plots_g2 CASCADE")
-        await pool.execute("TRUNCATE generations, projection_controls, parked")
+        await self.behind("TRUNCATE generations, projection_controls, parked")
         if not paused:
             await self.world.models.live(plots).checkpoint()
             await pool.execute("UPDATE generations SET attempts = $1", attempts)
@@ -70,12 +72,14 @@ class Feeding:
 
 
 @pytest.fixture
-async def feeding(nats: Nats, public_stream: Client, service_database: Database, database_url: str) -> Feeding:
+async def feeding(
+    nats: Nats, public_stream: Client, service_database: Database, database_url: str, behind: Behind
+) -> Feeding:
     """The plots."""
     world = World(nats, public_stream, service_database, database_url)
     log = a_log()
     await world.publish(log)
-    return Feeding(world, log)
+    return Feeding(world, log, behind)
 
 
 async def test_a_projector_killed_at_any_await_applies_everything_once(children: Forks, feeding: Feeding) -> None:

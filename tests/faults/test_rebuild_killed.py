@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import sqlalchemy as sa
+from behind import Behind
 from dying import Faults, Scenario
 from forking import Forks
 from jobs import JOBS, carry_out, same_code
@@ -48,6 +49,7 @@ class Rebuilding:
 
     world: World
     log: list[LogMessage]
+    behind: Behind
     by_hand: dict[Hashable, Row] | None = None
     """Rows of the first generation, where one of them was changed by hand."""
 
@@ -56,7 +58,7 @@ class Rebuilding:
         world, self.by_hand = self.world, None
         for kept in await world.models.list():
             await world.database.pool.execute(f"DROP SCHEMA plots_g{kept.generation} CASCADE")
-        await world.database.pool.execute("TRUNCATE generations, parked, rebuilds, events")
+        await self.behind("TRUNCATE generations, parked, rebuilds, events")
         checkpoint = await world.projector.load()
         await world.projector.apply(self.log[:READ], checkpoint, await world.projector.feed.identity())
 
@@ -156,11 +158,12 @@ async def test_a_rebuild_killed_at_any_await_disturbs_nobody(
     public_stream: Client,
     service_database: Database,
     database_url: str,
+    behind: Behind,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(replaying, "code_digest", same_code)
     log = a_log(EVENTS)
-    it = Rebuilding(World(nats, public_stream, service_database, database_url), on_places(log))
+    it = Rebuilding(World(nats, public_stream, service_database, database_url), on_places(log), behind)
     await it.world.publish(log)
     faults = Faults(children, database_url, nats.url, MODULES, before_too=False)
     check, copy = partial(it.look, Kind.DRY_RUN), partial(it.look, Kind.INSPECTION)

@@ -1,5 +1,6 @@
 """A relay killed at any of its awaits: the stream has every event of the store, once, in order, under its own id."""
 
+from behind import Behind
 from dying import Faults, Scenario
 from eventually import eventually
 from forking import Forks
@@ -28,7 +29,7 @@ async def on_stream(client: Client) -> list[tuple[int, str]]:
 
 
 async def test_a_relay_killed_at_any_await_publishes_everything_once_in_order(
-    children: Forks, nats: Nats, public_stream: Client, service_database: Database, database_url: str
+    children: Forks, nats: Nats, public_stream: Client, service_database: Database, database_url: str, behind: Behind
 ) -> None:
     store, log = PostgresEventStore(service_database.pool), JetStreamLog(public_stream)
 
@@ -36,7 +37,7 @@ async def test_a_relay_killed_at_any_await_publishes_everything_once_in_order(
         return [(event.position, str(event.id)) for event in await store.read(0, 100)]
 
     async def prepare() -> None:
-        await service_database.pool.execute("TRUNCATE events")
+        await behind("TRUNCATE events")
         await stream.remove(public_stream.jetstream())
         await eventually(lambda: stream.ensure(public_stream.jetstream()))
         await store.append(commit(events=STORED))

@@ -1,14 +1,17 @@
-"""Schema versions of a service database, applied with Alembic: the chassis's own, then the service's."""
+"""Schema versions of a service database, applied with Alembic: the chassis's own, then the service's.
+
+They are applied by the role that owns the database. Another one serves, and gets the rights in grants.toml.
+"""
 
 from pathlib import Path
 
 from alembic import command, op
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
-from chassis.storage.database import sqlalchemy_url
+from chassis.storage.database import engine
+from chassis.storage.migrations.grants import grant
 
 HERE = Path(__file__).parent
 MIGRATION_LOCK = 2
@@ -26,23 +29,33 @@ def configuration(service_versions: Path | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.set_main_option("path_separator", "newline")
-    locations = [HERE / "versions", *([service_versions] if service_versions and service_versions.is_dir() else [])]
-    config.set_main_option("version_locations", "\n".join(map(str, locations)))
+    config.set_main_option("version_locations", "\n".join(map(str, places(service_versions))))
     return config
 
 
-async def migrate(database_url: str, service_versions: Path | None = None) -> None:
-    """Bring a service database to the newest schema. Safe to run twice or from two places at once."""
+def places(service_versions: Path | None = None) -> list[Path]:
+    """Return the folders of versions that make up a service's schema."""
+    return [HERE / "versions", *([service_versions] if service_versions and service_versions.is_dir() else [])]
+
+
+async def migrate(database_url: str, service_versions: Path | None = None, role: str | None = None) -> None:
+    """Bring a service database to the newest schema. Safe to run twice or from two places at once.
+
+    `database_url` is the owner's. `role` is who serves, and has the declared rights afterwards; without one the owner
+    serves too.
+    """
     config = configuration(service_versions)
 
     def upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "heads")
+        if role is not None:
+            grant(connection, role, places(service_versions))
 
-    engine = create_async_engine(sqlalchemy_url(database_url))
+    opened = engine(database_url)
     try:
-        async with engine.begin() as connection:
+        async with opened.begin() as connection:
             await connection.run_sync(upgrade)
     finally:
-        await engine.dispose()
+        await opened.dispose()

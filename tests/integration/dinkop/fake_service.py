@@ -1,6 +1,6 @@
-"""A fake service as a program: `NAME up` or `NAME`, to answer everything with the environment it was given.
+"""A fake service as a program, to answer everything with the environment it was given.
 
-What it does wrong is told by the variable FAKE: `dies`, `migration_fails`, `stubborn` (ignores SIGTERM).
+What it does wrong is told by the variable FAKE: `dies`, `stubborn` (ignores SIGTERM).
 """
 
 import http.server
@@ -24,8 +24,6 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     fault = os.environ.get("FAKE")
-    if sys.argv[2:] == ["up"] and fault == "migration_fails":
-        sys.exit("no such column: tier")
     if fault == "dies":
         sys.exit("no settings")
     if fault == "stubborn":

@@ -1,6 +1,7 @@
 """A system of real servers and fake services as a program: `HOME BASE`; exits 3 when it can't start."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -10,9 +11,14 @@ from dinkop.processes import CannotStart
 from dinkop.supervisor import Supervisor
 
 
-def command(service: str, *arguments: str) -> list[str]:
+def command(service: str) -> list[str]:
     """Return the command line of a fake service."""
-    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("fake_service.py")), service, *arguments]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("fake_service.py")), service]
+
+
+async def fail(service: str) -> None:
+    """Fail as a migration does."""
+    raise LookupError("no such column: tier")
 
 
 async def say_ready(running: Running) -> None:
@@ -22,8 +28,10 @@ async def say_ready(running: Running) -> None:
 
 if __name__ == "__main__":
     home, base = sys.argv[1:]
+    migrate = fail if os.environ.get("FAKE") == "migration_fails" else None
+    supervisor = Supervisor(Home(Path(home)), Ports.after(int(base)), command=command, migrate=migrate)
     try:
-        asyncio.run(Supervisor(Home(Path(home)), Ports.after(int(base)), command=command).run(say_ready))
+        asyncio.run(supervisor.run(say_ready))
     except CannotStart as problem:
         print(problem, flush=True)
         sys.exit(3)

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dinkop.embedded.accounts import another
-from dinkop.embedded.postgres import OWNER, EmbeddedPostgres
+from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from dinkop.processes import CannotStart
 
 
@@ -47,7 +47,8 @@ async def server(cluster: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def ask(server: EmbeddedPostgres, question: str, database: str = "registry") -> object:
-    connection = await asyncpg.connect(server.url(database))
+    """Ask as the owner of the database."""
+    connection = await asyncpg.connect(server.owner_url(database))
     try:
         return await connection.fetchval(question)
     finally:
@@ -78,16 +79,68 @@ async def test_the_first_start_makes_a_durable_cluster_that_stops_cleanly(folder
     assert "database system is shut down" in server.log.read_text()
 
 
-async def test_a_role_enters_its_own_database_and_owns_it(server: EmbeddedPostgres) -> None:
+ROLES = (SUPERUSER, "registry", "registry_owner", "rat", "rat_owner")
+
+
+@pytest.mark.parametrize("role", ["registry", "registry_owner"])
+@pytest.mark.parametrize("database", ["rat", "postgres", "template1"])
+async def test_a_role_enters_no_database_but_its_own(server: EmbeddedPostgres, role: str, database: str) -> None:
     await server.start()
-    await ask(server, "CREATE TABLE own (n int)")
-    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-        await asyncpg.connect(server.url("rat", "registry"))
-    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-        await asyncpg.connect(server.url("postgres", "registry"))
-    owner = await asyncpg.connect(server.url("postgres", OWNER))
-    assert not await owner.fetchval("SELECT has_database_privilege('registry', 'rat', 'CONNECT')")
-    await owner.close()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for database"):
+        await asyncpg.connect(server.url(database, role))
+    connection = await asyncpg.connect(server.url("registry", role))
+    assert await connection.fetchval("SELECT current_user") == role
+    await connection.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_nobody_gets_in_without_the_password(
+    server: EmbeddedPostgres, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/nonexistent")  # where a password file of the caller's could lie
+    await server.start()
+    url = server.url(role.removesuffix("_owner") if role != SUPERUSER else "postgres", role)
+    await (await asyncpg.connect(url)).close()
+    without, _, _ = url.partition("&passfile=")
+    for attempt in (without, f"{without}&password=", f"{without}&password={role}"):
+        with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InterfaceError)):
+            await asyncpg.connect(attempt)
+
+
+async def test_passwords_are_random_private_and_nowhere_else(server: EmbeddedPostgres) -> None:
+    await server.start()
+    files = sorted(path for path in server.passwords.iterdir())
+    assert [file.name for file in files] == sorted(ROLES)
+    passwords = {file.read_text().rstrip("\n").rpartition(":")[2] for file in files}
+    assert len(passwords) == len(ROLES)
+    assert {len(bytes.fromhex(password)) for password in passwords} == {32}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert server.passwords.stat().st_mode & 0o777 == 0o700
+    seen = server.log.read_text() + server.url("registry") + server.owner_url("rat")
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        seen += str(process.info)
+    assert [password for password in passwords if password in seen] == []
+
+
+async def test_a_password_that_is_lost_is_set_anew_and_a_wrong_one_of_the_superuser_is_named(
+    server: EmbeddedPostgres,
+) -> None:
+    await server.start()
+    await server.stop()
+    (server.passwords / "registry").unlink()
+    (server.passwords / "rat").write_text("*:*:*:rat:of an older copy of this home\n")
+    (server.passwords / SUPERUSER).write_text(f"*:*:*:{SUPERUSER}:of another home\n")
+    started = EmbeddedPostgres(server.directory, databases=("registry", "rat"))
+    try:
+        with pytest.raises(CannotStart, match=f"the password in {server.passwords / SUPERUSER}.*Remove that file"):
+            await started.start()
+        await started.stop()
+        (server.passwords / SUPERUSER).unlink()
+        await started.start()
+        for service in ("registry", "rat"):
+            await (await asyncpg.connect(started.url(service))).close()
+    finally:
+        await started.stop()
 
 
 async def test_the_url_serves_sqlalchemy_too_whatever_the_environment_says(
@@ -107,7 +160,7 @@ async def test_nothing_acknowledged_is_lost_when_the_postmaster_is_killed_amid_w
     acknowledged: list[int] = []
 
     async def write(start: int) -> None:
-        connection = await asyncpg.connect(server.url("registry"))
+        connection = await asyncpg.connect(server.owner_url("registry"))
         n = start
         while True:
             await connection.execute("INSERT INTO written VALUES ($1)", n)
@@ -121,7 +174,7 @@ async def test_nothing_acknowledged_is_lost_when_the_postmaster_is_killed_amid_w
     await asyncio.gather(*writers, return_exceptions=True)
 
     await server.start()
-    connection = await asyncpg.connect(server.url("registry"))
+    connection = await asyncpg.connect(server.owner_url("registry"))
     stored = {row[0] for row in await connection.fetch("SELECT n FROM written")}
     await connection.close()
     assert set(acknowledged) <= stored
@@ -130,13 +183,13 @@ async def test_nothing_acknowledged_is_lost_when_the_postmaster_is_killed_amid_w
 
 async def test_a_killed_backend_is_recovered_from_without_a_new_start(server: EmbeddedPostgres) -> None:
     await server.start()
-    victim = await asyncpg.connect(server.url("registry"))
+    victim = await asyncpg.connect(server.owner_url("registry"))
     await victim.execute("CREATE TABLE before_the_kill AS SELECT 1 AS n")
     os.kill(await victim.fetchval("SELECT pg_backend_pid()"), signal.SIGKILL)
     assert await eventually(lambda: ask(server, "SELECT n FROM before_the_kill")) == 1
     assert server.process is not None
     assert server.process.poll() is None
-    owner = await asyncpg.connect(server.url("postgres", OWNER))
+    owner = await asyncpg.connect(server.url("postgres", SUPERUSER))
     await owner.execute("CHECKPOINT")
     await owner.close()
 
@@ -145,7 +198,7 @@ async def test_a_killed_backend_is_recovered_from_without_a_new_start(server: Em
 async def test_a_home_whose_path_is_no_socket_path_works(folder: Path, cluster: Path, name: str) -> None:
     directory = folder / name
     shutil.copytree(cluster / "data", directory / "data")
-    server = EmbeddedPostgres(directory, databases=())
+    server = EmbeddedPostgres(directory, databases=("registry",))
     await server.start()
     try:
         assert await ask(server, "SELECT 1") == 1

@@ -14,6 +14,7 @@ import pytest
 from dinkop.backups import RECORD, SERVICES, Backup, Dump, restore, restore_one
 from dinkop.embedded.postgres import EmbeddedPostgres
 from dinkop.home import Home
+from dinkop.supervisor import embedded_postgres
 from dinkop.system import Failed
 
 pytestmark = pytest.mark.embedded
@@ -45,13 +46,13 @@ async def test_a_home_is_there_whole_or_not_at_all(folder: Path) -> None:
 async def test_a_database_that_could_not_be_replaced_is_the_one_from_before(folder: Path) -> None:
     home = Home(folder / "home")
     with home.held():
-        postgres = EmbeddedPostgres(home.postgres, databases=SERVICES)
+        postgres = embedded_postgres(home)
         await postgres.start()
         await (await _connected(postgres)).execute("CREATE TABLE precious (thing text)")
         await postgres.stop()
     with pytest.raises(Failed, match="pg_restore failed"):
         await restore_one(home, "rat", folder / "backups", None, print)
-    postgres = EmbeddedPostgres(home.postgres, databases=SERVICES)
+    postgres = embedded_postgres(home)
     await postgres.start()
     try:
         connection = await _connected(postgres)
@@ -63,4 +64,4 @@ async def test_a_database_that_could_not_be_replaced_is_the_one_from_before(fold
 
 
 async def _connected(postgres: EmbeddedPostgres) -> "asyncpg.Connection[asyncpg.Record]":
-    return await asyncpg.connect(postgres.url("rat"))
+    return await asyncpg.connect(postgres.owner_url("rat"))

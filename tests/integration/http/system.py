@@ -18,11 +18,10 @@ import uvloop
 from eventually import eventually
 from fastapi import FastAPI
 from nats.js.errors import NotFoundError
-from servers import Nats, Postgres, answers, free_ports
+from servers import Nats, Postgres, answers, free_ports, make_database, migrate_database, name_of
 
 from chassis.bootstrap import Service, build
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
 from contracts.envelope import STREAM
 from services.mentoring.service import service as mentoring
 from services.rat.service import service as rat
@@ -50,7 +49,7 @@ class System:
 
     async def execute(self, service: str, statement: str) -> None:
         """Carry out a statement in one service's database, behind its back."""
-        connection = await asyncpg.connect(self.databases[service])
+        connection = await asyncpg.connect(self.postgres.url(name_of(self.databases[service])))
         await connection.execute(statement)
         await connection.close()
 
@@ -120,12 +119,9 @@ async def _prepared(postgres: Postgres, nats: Nats, prefix: str) -> dict[str, st
     await client.close()
     databases = {}
     for name, service in SERVICES.items():
-        connection = await asyncpg.connect(postgres.url("postgres"))
-        await connection.execute(f"CREATE DATABASE {prefix}_{name} TEMPLATE template_of_a_service")
-        await connection.close()
-        databases[name] = postgres.url(f"{prefix}_{name}")
+        databases[name] = await make_database(postgres, f"{prefix}_{name}", "template_of_a_service")
         if service.migrations:
-            await migrate(databases[name], service.migrations)
+            await migrate_database(postgres, f"{prefix}_{name}", service.migrations)
     return databases
 
 

@@ -10,13 +10,12 @@ import httpx
 import pytest
 from mentoring_service import Keys, Register, Tell, serving
 from nats.aio.client import Client
-from servers import Nats
+from servers import Nats, Postgres, migrate_database, name_of
 
 from chassis.definitions import clock
 from chassis.engine.ports import PublicMessage
 from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
 from contracts import registry
 from contracts.envelope import Envelope, PublicEvent, nats_subject
 from services.mentoring.service import service
@@ -26,9 +25,9 @@ TODAY = date(2024, 11, 14)
 
 
 @pytest.fixture
-async def mentoring_url(database_url: str) -> str:
+async def mentoring_url(postgres: Postgres, database_url: str) -> str:
     """The URL of a fresh database with the newest schema of mentoring."""
-    await migrate(database_url, service.migrations)
+    await migrate_database(postgres, name_of(database_url), service.migrations)
     return database_url
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from behind import Behind
 from eventually import eventually
 from mentoring_service import ACTIVITY, COMPLETION, Keys, after, serving, taken_down
 
@@ -123,14 +124,14 @@ async def test_a_stale_version_forgets_nobody(client: httpx.AsyncClient) -> None
 
 
 async def test_an_old_backup_of_the_database_with_todays_keys_tells_nothing(
-    client: httpx.AsyncClient, service_database: Database, settings: Settings, keys: Keys, tmp_path: Path
+    client: httpx.AsyncClient, behind: Behind, settings: Settings, keys: Keys, tmp_path: Path
 ) -> None:
     """What a restore does: events from before the forgetting, and the folder of keys as it is now."""
     request_id = await taken_down(client)
     copied = {path.name: path.read_bytes() for path in keys()}
     await forgotten(client, request_id)
     await eventually(lambda: told(client, 2))
-    await service_database.pool.execute("DELETE FROM events WHERE position > 1")
+    await behind("DELETE FROM events WHERE position > 1")
     async with serving(settings) as restored:
         answer = await restored.get(f"/v1/requests/{request_id}/people")
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/forgotten")

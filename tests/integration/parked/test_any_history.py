@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from behind import Behind
 from conftest import Farm
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,18 +131,18 @@ class History:
         assert await self.farm.aside() == []
 
 
-def test_any_history_gives_the_naive_fold(database_url: str) -> None:
+def test_any_history_gives_the_naive_fold(database_url: str, behind: Behind) -> None:
     @settings(max_examples=12, deadline=None)
     @given(histories, st.booleans())
     def run(history: list[tuple[Any, ...]], shared: bool) -> None:
-        asyncio.run(_happens(database_url, history, shared=shared))
+        asyncio.run(_happens(database_url, behind, history, shared=shared))
 
     run()
 
 
-async def _happens(database_url: str, steps: list[tuple[Any, ...]], *, shared: bool) -> None:
+async def _happens(database_url: str, behind: Behind, steps: list[tuple[Any, ...]], *, shared: bool) -> None:
     async with database.connect(database_url, 4) as opened:
-        await opened.pool.execute("TRUNCATE generations, parked, discarded; DROP SCHEMA IF EXISTS plots_g1 CASCADE")
+        await behind("TRUNCATE generations, parked, discarded; DROP SCHEMA IF EXISTS plots_g1 CASCADE")
         history = History(Farm(opened, key=paired if shared else None))
         await history.begin()
         for step, *details in steps:

@@ -96,13 +96,13 @@ async def test_a_connection_killed_between_rows_and_commit_leaves_neither(
     await model.checkpoint()
     # What a sequence counts stays counted when the transaction is lost.
     await service_database.pool.execute("""
-        CREATE SEQUENCE deaths;
-        CREATE FUNCTION die_twice() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE SEQUENCE plots_g1.deaths;
+        CREATE FUNCTION plots_g1.die_twice() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF nextval('deaths') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+            IF nextval('plots_g1.deaths') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
             RETURN NULL;
         END $$;
-        CREATE TRIGGER die AFTER INSERT ON plots_g1.plots EXECUTE FUNCTION die_twice();
+        CREATE TRIGGER die AFTER INSERT ON plots_g1.plots EXECUTE FUNCTION plots_g1.die_twice();
     """)
     feed = MemoryFeed()
     for sequence in range(1, 4):
@@ -115,7 +115,6 @@ async def test_a_connection_killed_between_rows_and_commit_leaves_neither(
     async with running(projector):
         await eventually(lambda: projector.status.positions == {"field": 3})
     assert await rows_and_positions(models) == (naive(feed.messages), {"field": 3})
-    await service_database.pool.execute("DROP FUNCTION die_twice CASCADE; DROP SEQUENCE deaths")
 
 
 async def test_two_projectors_at_once_apply_everything_exactly_once(models: ReadModels) -> None:

@@ -136,7 +136,7 @@ async def test_live_rebuilt_in_memory_or_without_any_and_interrupted_the_rows_ar
     database, name = service_database, projection.name
     for generation in (each for each in await ReadModels(database).list() if each.projection == name):
         await database.pool.execute(f"DROP SCHEMA {name}_g{generation.generation} CASCADE")
-    await database.pool.execute("TRUNCATE generations, parked")
+    await database.pool.execute("DELETE FROM generations; DELETE FROM parked")
 
     projector = Projector(projection, ReadModels(database).live(projection), log)
     checkpoint = await projector.load()

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
 import pytest
 from eventually import eventually
 from nats.aio.client import Client
-from servers import Nats, Postgres
+from servers import ROLE, Nats, Postgres, make_database, migrate_database, name_of
 
 from chassis.bootstrap import build
 from chassis.engine import gate
 from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
+from chassis.storage.roles import owner_of
 from contracts.envelope import STREAM
 from dinkop.embedded.postgres import find_binaries
 from services.mentoring.service import service
@@ -35,10 +35,10 @@ REQUEST: dict[str, Any] = {
 
 
 @pytest.fixture
-def settings(empty_database_url: str, nats: Nats, tmp_path: Path) -> Settings:
+def settings(postgres: Postgres, empty_database_url: str, nats: Nats, tmp_path: Path) -> Settings:
     """The settings of a service with a database of its own, which tests drop and restore."""
     return Settings(
-        database_url=empty_database_url,
+        database_url=postgres.url(name_of(empty_database_url), ROLE),
         nats_url=nats.url,
         nats_monitoring_url=nats.monitoring_url,
         master_key=base64.b64encode(bytes(32)).decode(),  # type: ignore[arg-type]  # pydantic makes it a secret
@@ -58,10 +58,8 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def migrated(settings: Settings) -> None:
-    from chassis.storage.migrations import migrate
-
-    await migrate(settings.database_url, service.migrations)
+async def migrated(postgres: Postgres, settings: Settings) -> None:
+    await migrate_database(postgres, name_of(settings.database_url), service.migrations)
 
 
 async def asked(client: httpx.AsyncClient) -> str:
@@ -71,22 +69,25 @@ async def asked(client: httpx.AsyncClient) -> str:
     return str(answer.json()["request_id"])
 
 
-def dump(database_url: str, file: Path) -> None:
-    subprocess.run([find_binaries() / "pg_dump", "-Fc", "-f", file, database_url], check=True)
+def dump(postgres: Postgres, database_url: str, file: Path) -> None:
+    owner_url = postgres.url(name_of(database_url), owner_of(ROLE))
+    subprocess.run([find_binaries() / "pg_dump", "-Fc", "-f", file, owner_url], check=True)
 
 
 async def restored(postgres: Postgres, database_url: str, file: Path) -> None:
     """Take a database away from whoever uses it, and make it anew from a dump."""
-    name = urlsplit(database_url).path.removeprefix("/")
+    name = name_of(database_url)
     connection = await asyncpg.connect(postgres.url("postgres"))
     # Renamed, for dropping waits for a checkpoint.
     await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     await connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
     await connection.execute(f"ALTER DATABASE {name} RENAME TO {name}_{file.stem}_gone")
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE template1")
     await connection.close()
-    restore = [find_binaries() / "pg_restore", "--single-transaction", "-d", database_url, file]
+    await make_database(postgres, name)
+    owner_url = postgres.url(name, owner_of(ROLE))
+    restore = [find_binaries() / "pg_restore", "--single-transaction", "--no-owner", "-d", owner_url, file]
     await asyncio.to_thread(subprocess.run, restore, check=True)
+    await migrate_database(postgres, name, service.migrations)
 
 
 async def published(client: Client) -> int:
@@ -104,14 +105,14 @@ def refusal(answer: httpx.Response, slug: str) -> str:
 async def test_a_database_restored_from_an_older_dump_is_refused_until_the_newest_is_restored(
     settings: Settings, postgres: Postgres, public_stream: Client, tmp_path: Path
 ) -> None:
-    await migrated(settings)
+    await migrated(postgres, settings)
     older, newest = tmp_path / "older.dump", tmp_path / "newest.dump"
     async with serving(settings) as client:
         kept = await asked(client)
-        dump(settings.database_url, older)
+        dump(postgres, settings.database_url, older)
         await asked(client)
         await eventually(lambda: _has(public_stream, 2))
-        dump(settings.database_url, newest)
+        dump(postgres, settings.database_url, newest)
 
         await restored(postgres, settings.database_url, older)
         answer = await client.post("/v1/requests", json=REQUEST)
@@ -139,9 +140,9 @@ async def test_a_database_restored_from_an_older_dump_is_refused_until_the_newes
 async def test_a_service_that_starts_on_an_older_database_takes_no_command(
     settings: Settings, postgres: Postgres, public_stream: Client, tmp_path: Path
 ) -> None:
-    await migrated(settings)
+    await migrated(postgres, settings)
     older = tmp_path / "older.dump"
-    dump(settings.database_url, older)
+    dump(postgres, settings.database_url, older)
     async with serving(settings) as client:
         await asked(client)
         await eventually(lambda: _has(public_stream, 1))
@@ -161,7 +162,7 @@ async def test_commands_go_on_when_nats_dies_and_wait_for_it_when_the_database_r
 ) -> None:
     monkeypatch.setattr(gate, "PATIENCE", 0.5)
     monkeypatch.setattr(gate, "ANSWER", 0.5)
-    await migrated(settings)
+    await migrated(killable_postgres, settings)
     async with serving(settings) as client:
         await eventually(lambda: asked(client))
         await nats.kill()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nats as nats_py
 import pytest
+from behind import Behind
 from eventually import eventually
 from kept_running import kept_running
 from ledger import commit, decider, publish
@@ -195,11 +196,11 @@ async def test_a_hole_is_not_mended_by_appending_but_by_a_new_stream_if_that_is_
 
 
 async def test_a_stream_that_a_store_is_behind_is_never_touched(
-    comparing: Reconciling, public_stream: Client, store: PostgresEventStore, service_database: Database
+    comparing: Reconciling, public_stream: Client, store: PostgresEventStore, behind: Behind
 ) -> None:
     await append(store, 6)
     await put(public_stream, await messages(store))
-    await service_database.pool.execute("DELETE FROM events WHERE position > 4")
+    await behind("DELETE FROM events WHERE position > 4")
     with pytest.raises(Failed, match=r"ledger lacks events that the stream has"):
         await mended(comparing, replace_stream=True)
     assert (await public_stream.jetstream().stream_info(STREAM)).state.messages == 6

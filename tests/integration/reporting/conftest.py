@@ -6,14 +6,14 @@ from datetime import date
 import asyncpg
 import pytest
 from nats.aio.client import Client
-from servers import Nats, Postgres, answers
+from servers import ROLE, Nats, Postgres, answers, make_database, migrate_database
 from whole_service import Others
 
 from chassis.messaging.public_log import JetStreamLog
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
 from services.reporting.service import service
 
+DATABASE = "reporting_of_tests"
 KEPT = ["alembic_version", "policies"]
 
 
@@ -22,20 +22,17 @@ def _reporting_url(_postgres: Postgres) -> str:
     async def prepare() -> None:
         if not await answers(_postgres):
             await _postgres.start()
-        connection = await asyncpg.connect(_postgres.url("postgres"))
-        await connection.execute("CREATE DATABASE reporting_of_tests TEMPLATE template_of_a_service")
-        await connection.close()
-        await migrate(url, service.migrations)
+        await make_database(_postgres, DATABASE, "template_of_a_service")
+        await migrate_database(_postgres, DATABASE, service.migrations)
 
-    url = _postgres.url("reporting_of_tests")
     asyncio.run(prepare())
-    return url
+    return _postgres.url(DATABASE, ROLE)
 
 
 @pytest.fixture
 async def database_url(postgres: Postgres, _reporting_url: str) -> str:
     """The URL of an empty database with the newest schema of reporting, and the policy every office starts with."""
-    connection = await asyncpg.connect(_reporting_url)
+    connection = await asyncpg.connect(postgres.url(DATABASE))
     await connection.fetch(
         """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
            WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""

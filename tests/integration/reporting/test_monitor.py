@@ -6,6 +6,7 @@ from datetime import date
 from uuid import UUID
 
 import pytest
+from behind import Behind
 from monitored import ANGGREK, MELATI, TODAY, TUMPANG, WAGIR, Monitored, healthy, held, registered
 from swapping import put_in_place
 
@@ -90,17 +91,17 @@ async def test_a_deadline_that_passed_while_nobody_watched_is_announced_at_the_s
 
 
 async def test_a_new_policy_is_announced_though_nothing_happened(
-    world: Monitored, monkeypatch: pytest.MonkeyPatch
+    world: Monitored, behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.reporting.tables.policies.FRESH", 0.0)
     await world.tell(registered(MELATI), *(held(MELATI, year) for year in (2022, 2023)))
     async with world.watched():
         await world.has_told((MELATI, None, "inconsistent"))
-        async with world.database.pool.acquire() as connection, connection.transaction():
-            await connection.execute("UPDATE policies SET valid_to = '2023-12-31'")
-            await connection.execute(
-                "INSERT INTO policies VALUES ('rat-2y-2024', '2024-01-01', NULL, 2, '06-30', '03-31', '06-30', '12-31')"
-            )
+        await behind(
+            """UPDATE policies SET valid_to = '2023-12-31';
+               INSERT INTO policies
+               VALUES ('rat-2y-2024', '2024-01-01', NULL, 2, '06-30', '03-31', '06-30', '12-31')"""
+        )
         await world.has_told((MELATI, None, "inconsistent"), (MELATI, "inconsistent", "healthy"))
     assert (await world.events())[-1].policy == "rat-2y-2024"
 

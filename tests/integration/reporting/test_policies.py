@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from behind import Behind
 from monitored import MELATI, held, registered
 from whole_service import Others, serving
 
@@ -56,11 +57,11 @@ async def test_an_office_starts_with_the_policy_of_2024(service_database: Databa
         "a name that is none",
     ],
 )
-async def test_a_row_that_cannot_be_right_is_refused(service_database: Database, row: str) -> None:
-    await service_database.pool.execute(CLOSED)
+async def test_a_row_that_cannot_be_right_is_refused(behind: Behind, row: str) -> None:
+    await behind(CLOSED)
     with pytest.raises((asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)):
-        await service_database.pool.execute(row)
-    await service_database.pool.execute(policy("another", "2024-01-01", None))
+        await behind(row)
+    await behind(policy("another", "2024-01-01", None))
 
 
 async def answered(client: httpx.AsyncClient, path: str, status: int = 200, **params: str | int) -> Any:
@@ -70,7 +71,7 @@ async def answered(client: httpx.AsyncClient, path: str, status: int = 200, **pa
 
 
 async def test_verdicts_go_by_the_row_of_their_day(
-    settings: Settings, others: Others, service_database: Database, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, others: Others, behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policies, "FRESH", 0.0)
     path = f"/v1/health/{MELATI}"
@@ -78,9 +79,9 @@ async def test_verdicts_go_by_the_row_of_their_day(
         at_least = await others.tell(registered(MELATI), held(MELATI, 2021), held(MELATI, 2022))
         before = await answered(client, path, at_least=at_least, as_of="2024-01-01")
         assert (before["status"], before["policy"]) == ("inconsistent", "rat-3y-2024")
-        await service_database.pool.execute(CLOSED)
+        await behind(CLOSED)
         await answered(client, path, 422, as_of="2024-01-01")
-        await service_database.pool.execute(policy("rat-2y-2024", "2024-01-01", None))
+        await behind(policy("rat-2y-2024", "2024-01-01", None))
         after = await answered(client, path, as_of="2024-01-01")
         assert (after["status"], after["policy"]) == ("healthy", "rat-2y-2024")
         assert "rat-2y-2024" in after["because"]["rule"]
@@ -89,10 +90,10 @@ async def test_verdicts_go_by_the_row_of_their_day(
 
 
 async def test_the_policies_are_listed_by_their_periods_in_pages(
-    settings: Settings, others: Others, service_database: Database
+    settings: Settings, others: Others, behind: Behind
 ) -> None:
     for statement in (CLOSED, policy("b", "2026-01-01", None), policy("c", "2024-01-01", "2025-12-31")):
-        await service_database.pool.execute(statement)
+        await behind(statement)
     async with serving(settings) as client:
         first = await answered(client, "/v1/policies", limit=2)
         assert first["items"] == [

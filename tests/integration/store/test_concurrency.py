@@ -211,7 +211,7 @@ async def test_connections_killed_during_appends_lose_and_double_nothing(
         await load.grow(10)
         await slow_client.fetch(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
         )
     await load.grow(10)
     await load.stop()

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from behind import Behind
 from ledger import commit
 
 from chassis.definitions import clock
@@ -104,11 +105,11 @@ async def test_a_clock_that_steps_back_does_not_reorder_recorded_times() -> None
 
 
 async def test_a_clock_that_steps_back_does_not_reorder_recorded_times_in_postgresql(
-    service_database: Database,
+    service_database: Database, behind: Behind
 ) -> None:
     store = PostgresEventStore(service_database.pool)
     await store.append(commit())
-    await service_database.pool.execute("UPDATE events SET recorded_at = recorded_at + interval '1 hour'")
+    await behind("UPDATE events SET recorded_at = recorded_at + interval '1 hour'")
     second = await store.append(commit())
     [first] = await store.read(0, 1)
     assert second.recorded_at == first.recorded_at

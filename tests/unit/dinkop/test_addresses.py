@@ -56,4 +56,6 @@ def test_a_temporary_folder_too_long_itself_gives_way_to_tmp(monkeypatch: pytest
 
 def test_a_service_connects_to_its_own_database_as_itself() -> None:
     url = EmbeddedPostgres(Path("/srv/dinkop/postgres")).url("rat")
-    assert url == "postgresql://rat@/rat?host=/srv/dinkop/postgres/socket&port=5432"
+    assert url == (
+        "postgresql://rat@/rat?host=/srv/dinkop/postgres/socket&port=5432&passfile=/srv/dinkop/postgres/passwords/rat"
+    )
