@@ -165,6 +165,6 @@ async def connect(database_url: str, connections: int = 8) -> AsyncIterator[Data
 
 
 def may_come_back(error: Exception) -> bool:
-    """Tell a server that is away from one that won't have us."""
-    # A server that isn't the one it should be is an OSError too, and no waiting makes it another.
-    return isinstance(error, LOST) and not isinstance(error, ssl.SSLCertVerificationError)
+    """Tell a server that is away from one that won't have us, or that we won't have: no waiting changes that."""
+    hopeless = (ssl.SSLCertVerificationError, asyncpg.ClientConfigurationError)
+    return isinstance(error, LOST) and not isinstance(error, hopeless)

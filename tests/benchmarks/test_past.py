@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from alone import answering, runtime_on
 from figures import percentile
+from servers import Postgres, migrate_database, name_of
 from swapping import put_in_place
 
 from chassis.definitions import clock
 from chassis.engine.ports import Checkpoint
 from chassis.storage import database
-from chassis.storage.migrations import migrate
 from contracts.regions import all_kecamatan
 from services.reporting import api
 from services.reporting.domain import facts
@@ -108,9 +108,9 @@ async def answered(client: httpx.AsyncClient, path: str, as_of: date) -> None:
 
 
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def world(postgres: Postgres, database_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Reporting's routes on a database of their own."""
-    await migrate(database_url, service.migrations)
+    await migrate_database(postgres, name_of(database_url), service.migrations)
     async with (
         database.connect(database_url) as opened,
         answering(runtime_on(opened, "reporting", None), api.ROUTES) as client,

@@ -72,6 +72,7 @@ async def _bare(system: Running) -> float:
     """Return the median seconds of one durable insert and one durable publish, nothing else."""
     connection = await asyncpg.connect(system.databases["rat"])
     client = await nats.connect(system.nats_url)
+    await connection.execute("SELECT make_generation('bare', 1); SET search_path = bare_g1")
     await connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, data text)")
     jetstream = client.jetstream()
     await jetstream.add_stream(name="BARE", subjects=["bare.>"])

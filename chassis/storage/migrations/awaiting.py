@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import stamina
@@ -43,8 +44,9 @@ async def migrated(database_url: str, service_versions: Path | None = None, pati
 
 
 async def let_in(database_url: str, patience: float = PATIENCE) -> Connection:
-    """Connect; waits for a server that is still starting. Raises NotLetIn."""
+    """Connect; waits for a server that is still starting. Raises NotLetIn, without the URL, which has a password."""
     try:
+        _files_are_there(database_url)
         async for attempt in stamina.retry_context(on=may_come_back, timeout=patience, attempts=None, wait_max=1.0):
             with attempt:
                 return await asyncpg.connect(database_url)
@@ -55,7 +57,21 @@ async def let_in(database_url: str, patience: float = PATIENCE) -> Connection:
         asyncpg.InsufficientPrivilegeError,
     ) as refused:
         raise NotLetIn(str(refused) or repr(refused)) from refused
+    except ValueError:
+        raise NotLetIn(
+            "its URL can't be read; it is postgresql://ROLE:PASSWORD@HOST:PORT/NAME, and in a password every / is %2F,"
+            " @ is %40, : is %3A, # is %23 and ? is %3F"
+        ) from None
     raise AssertionError("stamina either returns or raises")
+
+
+def _files_are_there(database_url: str) -> None:
+    """Raise NotLetIn for a file that is named but isn't there: to the driver it is a server that is away."""
+    named = parse_qs(urlsplit(database_url).query)
+    for parameter in ("passfile", "sslrootcert", "sslcert", "sslkey"):
+        for path in named.get(parameter, []):
+            if not Path(path).is_file():
+                raise NotLetIn(f"{path}, which its URL names as {parameter}, is no file")
 
 
 async def _lacking(database_url: str, scripts: ScriptDirectory, patience: float) -> str:
