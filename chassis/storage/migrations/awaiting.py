@@ -90,4 +90,4 @@ async def _lacking(database_url: str, scripts: ScriptDirectory, patience: float)
         missing = [each.revision for each in scripts.iterate_revisions("heads", heads, implicit_base=True)]
     except RevisionError:
         return ""  # a version that this code doesn't know: newer code has migrated, and old code runs on its schema
-    return f"The database lacks schema versions {', '.join(reversed(missing))}." if missing else ""
+    return f"The database lacks schema versions {', '.join(sorted(missing))}." if missing else ""
