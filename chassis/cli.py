@@ -13,13 +13,13 @@ from uuid import UUID
 
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy import make_url
 
 from chassis.bootstrap import Service, build
 from chassis.definitions.clock import new_id
 from chassis.settings import Settings
 from chassis.storage.migrations import migrate
 from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
+from chassis.storage.roles import role_in
 from chassis.telemetry import logs, tracing
 
 FINE, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
@@ -94,7 +94,7 @@ def main(service: Service) -> None:
 async def _migrate(service: Service, settings: Settings) -> None:
     owner_url = settings.migration_url or settings.database_url
     await (await let_in(owner_url)).close()
-    role = make_url(settings.database_url).username if settings.migration_url else None
+    role = role_in(settings.database_url) if settings.migration_url else None
     await migrate(owner_url, service.migrations, role)
 
 

@@ -1,6 +1,7 @@
 """The two roles of a service database: who owns it and migrates, and who serves with the rights in grants.toml."""
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import unquote, urlsplit
 
 _NOTHING_MORE = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 _ORDER = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
@@ -10,6 +11,11 @@ _ORDER = "TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER builtin 
 def owner_of(service: str) -> str:
     """Return the role that owns a service's database; the one that serves is called as the service and the database."""
     return f"{service}_owner"
+
+
+def role_in(database_url: str) -> str:
+    """Return the role that a database's URL names."""
+    return unquote(urlsplit(database_url).username or "")
 
 
 def making(service: str) -> Sequence[tuple[str, str]]:
