@@ -67,6 +67,11 @@ class PostgresEventStore:
         query = "SELECT stream_id FROM events WHERE stream_kind = $1 AND version = 1"
         return [row[0] for row in await self._fetch(query, kind)]
 
+    async def has_streams(self, kind: str) -> bool:
+        """Tell whether there is any stream of a kind."""
+        rows = await self._fetch("SELECT EXISTS (SELECT FROM events WHERE stream_kind = $1)", kind)
+        return bool(rows[0][0])
+
     async def append(self, commit: Commit) -> Appended:
         """Append durably in one round trip; see engine.ports.EventStore."""
         [outcome] = await self.append_many([commit])

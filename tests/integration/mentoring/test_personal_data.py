@@ -12,10 +12,13 @@ import asyncpg
 import httpx
 import pytest
 from eventually import eventually
+from mentoring_service import serving
 from nats.aio.client import Client
 from servers import CONTAINERS, Nats, Postgres, free_ports
 
+from chassis.replaying import Order, replays
 from chassis.settings import Settings
+from services.mentoring.service import service as mentoring
 
 REPOSITORY = Path(__file__).parents[3]
 WORDS = {
@@ -111,6 +114,15 @@ async def test_names_and_words_are_in_no_file_of_the_database_or_the_stream_and_
     assert found_in(log.parent, [FINDABLE]), "the search does not read the log"
     for place in (data, stream, log.parent):
         assert found_in(place, WORDS.values()) == set(), place
+
+
+async def test_a_service_that_only_rebuilt_something_yet_starts_without_any_key(
+    settings: Settings, public_stream: Client
+) -> None:
+    async with serving(settings), replays(mentoring, settings.database_url, settings.nats_url) as open_:
+        await open_.carry_out(mentoring.projections[0], Order())
+    async with serving(settings) as client:
+        assert (await client.get("/readyz")).status_code == 200
 
 
 @pytest.mark.parametrize("missing", ["DINKOP_MASTER_KEY", "DINKOP_KEYS"])

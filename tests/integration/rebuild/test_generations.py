@@ -1,7 +1,7 @@
 """Generations beside each other: who is fed, who can come back, and who goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from kept_running import kept_running
 from projecting import plots
 from replayed import World, heights, naive, rain
 
-from chassis.engine.ports import Checkpoint, LastPublished
+from chassis.engine.ports import Checkpoint
 from chassis.engine.projector import Projector
 from chassis.engine.rebuild import Report
 from chassis.messaging.feed import JetStreamFeed
@@ -224,10 +224,10 @@ class Behind:
     def __init__(self, *lags: int, moves: bool = True) -> None:
         self.lags, self.moves, self.looks = [*lags], moves, 0
 
-    async def last(self, service: str) -> LastPublished:
+    async def heads(self, services: Collection[str]) -> dict[str, int]:
         self.looks += 1
         at = self.looks if self.moves else 0
-        return LastPublished(at + self.lags[min(self.looks, len(self.lags)) - 1], None, 0)
+        return dict.fromkeys(services, at + self.lags[min(self.looks, len(self.lags)) - 1])
 
     async def live(self) -> Checkpoint:
         return Checkpoint({"sky": self.looks if self.moves else 0})
