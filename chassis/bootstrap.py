@@ -26,7 +26,10 @@ from chassis.engine.ports import Feed, NothingToFeed, PublicMessage, StoredEvent
 from chassis.engine.projector import Projector
 from chassis.engine.reactions import Reactor
 from chassis.engine.relay import Relay
+from chassis.http.admission import Door
 from chassis.http.application import application
+from chassis.http.identity import Identity
+from chassis.http.limits import Limits
 from chassis.http.routing import Routes
 from chassis.http.runtime import Runtime
 from chassis.messaging import stream
@@ -281,6 +284,7 @@ def build(service: Service, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Runtime]:
+        identity = Identity.of(settings)
         async with database.connect(settings.database_url, settings.connections) as store:
             read_models = ReadModels(store)
             for projection in service.projections:
@@ -299,6 +303,7 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 hold=lambda: background.hold(),
                 reachable=store.reachable,
                 operations=operations,
+                door=Door(identity, Limits(settings.writes_per_second, settings.failed_tokens_per_minute)),
                 parking=Parking(
                     service.name,
                     store,
@@ -312,7 +317,8 @@ def build(service: Service, settings: Settings) -> FastAPI:
                 gate=gate,
             )
             background = Background(service, settings, runtime)
-            tasks = [asyncio.create_task(work) for work in (background.run(store), operations.watch())]
+            works = (background.run(store), operations.watch(), identity.keys.follow())
+            tasks = [asyncio.create_task(work) for work in works]
             try:
                 yield runtime
             finally:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from chassis.bootstrap import Service, build
 from chassis.definitions.clock import new_id
+from chassis.http.identity import Identity, NotSet
 from chassis.settings import Settings
 from chassis.storage.migrations import migrate
 from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
@@ -50,6 +51,12 @@ def main(service: Service) -> None:
         code, answer = asyncio.run(replay(service, settings, given))
         print(json.dumps(answer))
         raise SystemExit(code)
+    if command != "migrate":
+        try:
+            Identity.of(settings)
+        except NotSet as missing:
+            print(missing, file=sys.stderr)
+            raise SystemExit(2) from None
     if command != "migrate" and service.personal_data:
         if settings.master_key is None:
             print("DINKOP_MASTER_KEY: needed, it wraps the keys of personal data; see README.md", file=sys.stderr)

@@ -35,6 +35,22 @@ class Settings(BaseSettings):
     grace_hours: float = Field(
         24, gt=0, description="hours for which the generation before the live one is kept up to date, to be put back"
     )
+    oidc_issuer: str | None = Field(
+        None, description="whose tokens are believed: the issuer as its tokens name it; needed to serve"
+    )
+    oidc_audience: str = Field("dinkop", description="for whom tokens must be made")
+    oidc_jwks: str | None = Field(
+        None, description="the issuer's keys, a URL or a file; default: where its OpenID configuration says"
+    )
+    oidc_roles_claim: str = Field(
+        "roles", description="the claim that lists a caller's roles; dots lead inwards: realm_access.roles"
+    )
+    writes_per_second: int = Field(
+        1_000, ge=1, description="commands that one caller may send to a process each second, on average over ten"
+    )
+    failed_tokens_per_minute: int = Field(
+        60, ge=1, description="tokens from one address that may fail before it is told to wait"
+    )
     master_key: SecretStr | None = Field(
         None, description="32 random bytes in base64, wrapping the keys of personal data; mentoring needs it"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from chassis.definitions import clock
 from contracts.envelope import timestamp
 from contracts.regions import Kecamatan, all_kecamatan, kecamatan, resolve_kecamatan
+from contracts.roles import OFFICER
 from dinkop.system import Misused, System, explained
 
 
@@ -34,7 +35,7 @@ async def write(
     """
     moment = {"known_at": known_at or timestamp(clock.now())} | ({"as_of": as_of} if as_of else {})
     contents: dict[str, bytes] = {}
-    async with system.client() as client:
+    async with system.client(OFFICER) as client:
         for format_ in files:
             url = f"{system.running.services['reporting']}/v1/camat-reports/{place.code}.{format_}"
             answer = await client.get(url, params=moment)

@@ -9,6 +9,7 @@ from dinkop.commands import (
     events,
     forgetting,
     importing,
+    issuing,
     looking,
     parked,
     pausing,
@@ -29,6 +30,8 @@ app.add_typer(pausing.commands)
 app.add_typer(replaying.commands)
 app.add_typer(reconciling.commands)
 app.add_typer(backing_up.commands)
+app.add_typer(issuing.commands)
+app.add_typer(issuing.issuer, name="issuer")
 app.add_typer(parked.commands, name="parked")
 app.add_typer(events.commands, name="events")
 

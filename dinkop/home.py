@@ -47,6 +47,7 @@ class Home:
     passwords/  of the roles of PostgreSQL, one file each; its drivers read them
     keys/       the keys of personal data, one file a request
     master.key  wraps them
+    issuer/     the keys of the embedded issuer of tokens
     """
 
     def __init__(self, directory: Path) -> None:
@@ -55,6 +56,7 @@ class Home:
         self.nats = self.directory / "nats"
         self.passwords = self.directory / "passwords"
         self.keys = self.directory / "keys"
+        self.issuer = self.directory / "issuer"
         self.logs = self.directory / "logs"
         self._lock = self.directory / "lock"
         self._run = self.directory / "run.json"
@@ -131,6 +133,12 @@ class Home:
         running = self.recorded()
         return running if running and running.supervisor.process() else None
 
+    def prepare(self) -> None:
+        """Make a home of an empty directory, for what may be needed before anything runs. Raises CannotStart."""
+        if not self._lock.exists():
+            self._make()
+            self._lock.touch(mode=0o600)
+
     def _make(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = self.directory.stat().st_uid
@@ -143,7 +151,8 @@ class Home:
             raise CannotStart(
                 f"{self.directory} holds something else already. Choose a --home that is empty or doesn't exist yet."
             )
-        for folder in (self.directory, self.postgres, self.passwords, self.nats, self.keys, self.logs):
+        parts = (self.postgres, self.passwords, self.nats, self.keys, self.issuer, self.logs)
+        for folder in (self.directory, *parts):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
 

@@ -10,6 +10,7 @@ import httpx
 
 from chassis.definitions.clock import new_id
 from chassis.http.imports import XLSX
+from contracts.roles import OFFICER
 from dinkop.import_report import write_report
 from dinkop.system import Failed, Misused, System, Unreachable, explained
 
@@ -32,7 +33,7 @@ async def import_list(
     query = {"source": source, "dry_run": str(dry_run).lower()}
     answers: dict[str, Any] = {}
     try:
-        async with system.client(PATIENCE) as client:
+        async with system.client(OFFICER, PATIENCE) as client:
             registry = _Import(client, system, "registry", file.name, content, query)
             answers["registry"] = await registry.carried_out(progress)
             # In a dry run nobody is registered whom rat could know.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import httpx
 
+from contracts.roles import OPERATOR
 from dinkop.system import Failed, System, Unreachable, explained
 
 PAGE = 500
@@ -16,7 +17,7 @@ RETRY_SECONDS = 120.0
 async def listed(system: System, what: str = "parked", **query: str) -> list[dict[str, Any]]:
     """Return what is parked (or `discarded`) in all services. Raises Unreachable when one does not answer."""
     urls = [f"{url}/v1/operations/{what}" for url in system.running.services.values()]
-    async with system.client() as client:
+    async with system.client(OPERATOR) as client:
         return [item for url in urls async for item in _pages(client, url, query)]
 
 
@@ -38,7 +39,7 @@ async def discarded(system: System, id: UUID, reason: str) -> dict[str, Any]:
 
 async def _told(system: System, id: UUID, action: str, body: Mapping[str, str] | None) -> dict[str, Any]:
     url, _ = await _found(system, id)
-    async with system.client(RETRY_SECONDS) as client:
+    async with system.client(OPERATOR, RETRY_SECONDS) as client:
         return explained(await client.post(f"{url}/v1/operations/parked/{id}/{action}", json=body))
 
 
@@ -46,7 +47,7 @@ async def _found(system: System, id: UUID) -> tuple[str, dict[str, Any]]:
     """Ask one service after the other for an event; return the service's URL with it."""
     down: list[str] = []
     why = f"No event is parked as {id}: `dinkop parked` lists what is."
-    async with httpx.AsyncClient(timeout=30.0) as client:
+    async with httpx.AsyncClient(auth=system.token(OPERATOR), timeout=30.0) as client:
         for name, url in system.running.services.items():
             try:
                 answer = await client.get(f"{url}/v1/operations/parked/{id}")

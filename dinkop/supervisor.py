@@ -20,9 +20,11 @@ from dinkop.embedded.nats import EmbeddedNats
 from dinkop.embedded.postgres import EmbeddedPostgres
 from dinkop.home import Home, Running
 from dinkop.migrating import Migrate, migrations
+from dinkop.issuer import EmbeddedIssuer, environment_of
 from dinkop.ports import HOST, Ports
 from dinkop.processes import CannotStart, Patience, ProcessRecord, end_strangers, ended, explain, last_lines
 from dinkop.service import Service, ServiceCommand, python_module
+from dinkop.tokens import VARIABLE as TOKEN
 
 log = logging.getLogger("dinkop.supervisor")
 
@@ -128,6 +130,7 @@ class Supervisor:
             await asyncio.to_thread(self.postgres.end_leftover)
             await asyncio.to_thread(self.nats.end_leftover)
             self.ports.refuse_taken()
+            EmbeddedIssuer.of(self.home).ensure()
             keeper = next(service for service in self.services if service.name == KEEPS_PERSONAL_DATA)
             keeper.environment.setdefault("DINKOP_MASTER_KEY", self.home.master_key())
             keeper.environment.setdefault("DINKOP_KEYS", str(self.home.keys))
@@ -214,7 +217,10 @@ class Supervisor:
     def _environment(self, own: Mapping[str, str], name: str, port: int) -> dict[str, str]:
         """Return a service's environment: the caller's (DINKOP_TODAY among it), and where everything is."""
         packages = str(Path(__file__).parents[1])
-        inherited = {name: value for name, value in own.items() if not name.startswith("PG")}  # read by the driver
+        # The driver reads the former; the latter is for commands.
+        inherited = {name: value for name, value in own.items() if not name.startswith("PG") and name != TOKEN}
+        # Another issuer than the embedded one is the operator's to choose.
+        embedded = {} if own.get("DINKOP_OIDC_ISSUER") else environment_of(self.home)
         return inherited | {
             "PYTHONPATH": os.pathsep.join(filter(None, [packages, own.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
@@ -224,6 +230,7 @@ class Supervisor:
             "DINKOP_HOST": HOST,
             "DINKOP_PORT": str(port),
             MARK: str(self.home.directory),
+            **embedded,
         }
 
     def _parts(self) -> list[Part]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
+from contracts.roles import OPERATOR
 from dinkop.home import Home, Running
+from dinkop.tokens import OwnToken
 
 PATIENCE = 5.0
 """Seconds that a service has to say where it stands."""
@@ -46,10 +48,14 @@ class System:
             )
         return cls(chosen, running)
 
+    def token(self, role: str) -> httpx.Auth:
+        """Return what makes a request that of this account, in a role: for the services, and nobody else."""
+        return OwnToken(self.home, [role])
+
     @asynccontextmanager
-    async def client(self, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
-        """Open an HTTP client whose connection errors come out as Unreachable."""
-        async with httpx.AsyncClient(timeout=timeout) as client:
+    async def client(self, role: str, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+        """Open an HTTP client of the services, in a role, whose connection errors come out as Unreachable."""
+        async with httpx.AsyncClient(auth=self.token(role), timeout=timeout) as client:
             try:
                 yield client
             except httpx.TransportError as error:
@@ -58,10 +64,13 @@ class System:
 
     async def status(self) -> dict[str, Any]:
         """Return services, stream and projections; what does not answer is shown as such."""
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with (
+            httpx.AsyncClient(auth=self.token(OPERATOR), timeout=PATIENCE) as client,
+            httpx.AsyncClient(timeout=PATIENCE) as without_token,
+        ):
             told, stream = await asyncio.gather(
                 asyncio.gather(*(_service(client, name, url) for name, url in self.running.services.items())),
-                _stream(client, self.running.monitoring_url),
+                _stream(without_token, self.running.monitoring_url),
             )
         projections = [item for _, items in told for item in items]
         return {"services": [service for service, _ in told], "stream": stream, "projections": projections}
@@ -69,7 +78,7 @@ class System:
     async def rebuilds(self) -> list[dict[str, Any]]:
         """Return what was last rebuilt, checked and put back, latest first. Raises Unreachable or Failed."""
         found: list[dict[str, Any]] = []
-        async with self.client() as client:
+        async with self.client(OPERATOR) as client:
             for name, url in self.running.services.items():
                 answer = explained(await client.get(f"{url}/v1/operations/rebuilds"))
                 found += [{**item, "projection": f"{name}.{item['projection']}"} for item in answer["items"]]
@@ -78,7 +87,7 @@ class System:
     async def switch(self, service: str, projection: str, action: str) -> dict[str, Any]:
         """Pause or resume (`action`) a projection. Raises Unreachable or Failed."""
         url = f"{self.running.services[service]}/v1/operations/projections/{projection}/{action}"
-        async with self.client() as client:
+        async with self.client(OPERATOR) as client:
             return explained(await client.post(url))
 
 

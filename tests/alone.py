@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import date
 
 import httpx
+import issuing
 from fastapi import FastAPI
 
 from chassis.engine.gate import Gate
@@ -31,6 +32,7 @@ def runtime_on(database: Database, service: str, today: date | None) -> Runtime:
         wake=lambda: None,
         reachable=database.reachable,
         operations=dict,
+        door=issuing.door(),
         archive=Archive(database.pool),
         gate=gate,
     )
@@ -47,6 +49,8 @@ async def answering(runtime: Runtime, routes: Sequence[Routes]) -> AsyncIterator
     app = application(runtime.service, "", routes, lifespan, UNREACHABLE)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{runtime.service}") as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), headers=issuing.everything(), base_url=f"http://{runtime.service}"
+        ) as client,
     ):
         yield client

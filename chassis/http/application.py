@@ -30,6 +30,8 @@ _PROBLEM = {
 }
 _REFUSALS = {
     400: "The request can't be read",
+    401: "No token, or one that nobody is recognised by",
+    403: "This caller may not do this",
     404: "There is no such thing",
     405: "This can't be done here",
     409: "Not in this state",
@@ -37,7 +39,8 @@ _REFUSALS = {
     412: "The version in If-Match is stale",
     413: "The request is too large",
     422: "This value can't be right",
-    503: "The database can't be reached right now, or no commands are accepted",
+    429: "More than one caller may ask for in so short a time",
+    503: "The database or the issuer's keys can't be had right now, or no commands are accepted",
     504: "The position asked for was not reached in time",
 }
 

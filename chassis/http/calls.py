@@ -21,6 +21,8 @@ from chassis.definitions.decider import Command, Decider, Event, Invalid, Reject
 from chassis.definitions.projection import Projection, Row
 from chassis.engine.handling import Handler, Order
 from chassis.engine.ports import Appended, Key
+from chassis.http.admission import confined_to
+from chassis.http.identity import Caller
 from chassis.http.runtime import Runtime
 from chassis.storage.archive import Archive
 from chassis.storage.read_models import View
@@ -82,9 +84,20 @@ class Call:
         self.today: date = clock.today(self.runtime.today)
 
     @property
+    def caller(self) -> Caller:
+        """Return who calls; only routes that ask for a token know."""
+        caller: Caller = self._request.state.caller
+        return caller
+
+    @property
+    def confined_to(self) -> str | None:
+        """Return the code of the kecamatan that a camat is kept within here, None for any other caller."""
+        return confined_to(self._request)
+
+    @property
     def metadata(self) -> Mapping[str, Any]:
         """Return what every event of this call carries: who, and what it belongs to."""
-        metadata = {"actor": str(self._request.state.actor), "correlation_id": self._request.state.correlation_id}
+        metadata = {"actor": self.caller.actor, "correlation_id": self._request.state.correlation_id}
         traceparent = tracing.traceparent()
         return metadata | ({"traceparent": traceparent} if traceparent else {})
 

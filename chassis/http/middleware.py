@@ -1,4 +1,4 @@
-"""What surrounds every request: size limits, correlation, trace, access log, metrics, a last resort for failures."""
+"""What surrounds every request: size limits, correlation, trace, access log, metrics, headers, a last resort."""
 
 import re
 import time
@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.definitions.clock import new_id
 from chassis.http.problems import TooLarge, internal, problem
+from chassis.http.security_headers import secured
 from chassis.telemetry import metrics, tracing
 
 log = structlog.get_logger()
@@ -48,7 +49,8 @@ class Surroundings:
             if message["type"] == "http.response.start":
                 started = True
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-correlation-id", correlation_id.encode())]
+                own = (b"x-correlation-id", correlation_id.encode())
+                message["headers"] = secured(scope["path"], [*message["headers"], own])
             await send(message)
 
         begun = time.perf_counter()

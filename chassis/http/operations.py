@@ -9,16 +9,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field
 
 from chassis.http import problems
+from chassis.http.admission import ANYONE, Within
 from chassis.http.calls import Call, CallOf
-from chassis.http.routing import ANYONE, Routes
+from chassis.http.routing import Routes
 from chassis.http.runtime import Runtime
 from chassis.operations.levels import levels
 from chassis.operations.state import ProjectionList, ProjectionState, ServiceState, Told
 from chassis.telemetry import metrics
+from contracts import roles
 
 routes = Routes()
 
-OPERATOR = ("operator",)
+OPERATOR = (roles.OPERATOR,)
 TAGS = ["operations"]
 
 Name = Annotated[
@@ -54,7 +56,15 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready", "service": runtime.service})
 
 
-@routes.get("/metrics", callers=ANYONE, tags=TAGS, summary="Prometheus metrics", include_in_schema=False)
+@routes.get(
+    "/metrics",
+    callers=roles.EVERY,
+    within=Within.UNPLACED,
+    from_loopback=True,
+    tags=TAGS,
+    summary="Prometheus metrics",
+    include_in_schema=False,
+)
 async def prometheus(request: Request) -> Response:
     """Tell what was counted, and what the last sample saw: a scrape asks no database."""
     operations = request.app.state.runtime.operations

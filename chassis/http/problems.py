@@ -16,6 +16,8 @@ from chassis.definitions.decider import Invalid, Rejection
 from chassis.engine.gate import NotAccepting
 from chassis.engine.handling import NothingDecided
 from chassis.engine.ports import AlreadyClaimed, KeyReused, WrongVersion
+from chassis.http.admission import tell
+from chassis.http.refusals import Refusal
 from chassis.storage.database import away
 
 log = structlog.get_logger()
@@ -93,9 +95,15 @@ def install(
             **refused.facts,
         )
 
+    @app.exception_handler(Refusal)
+    async def turned_away(request: Request, refused: Refusal) -> JSONResponse:
+        tell(request, refused)
+        title = refused.rule().rstrip(".")
+        return problem(refused.status, refused.slug, refused.detail, title=title, headers=refused.headers)
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, refused: RequestValidationError) -> JSONResponse:
-        errors = [_explained(error) for error in refused.errors()]
+        errors = _explained_once(refused.errors())
         detail = "; ".join(f"{e['field']}: {e['problem']}" if e["field"] else e["problem"] for e in errors[:5])
         return problem(422, "invalid", detail, title="The request is not valid", errors=errors)
 
@@ -145,6 +153,15 @@ def internal(failed: Exception) -> JSONResponse:
     """Return the answer to a failure that is ours; what failed is in the log, not in the answer."""
     log.error("http.failed", exc_info=failed)
     return problem(500, "internal-error", "Something failed here. It is logged under the correlation id.")
+
+
+def _explained_once(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return each problem once: what a route takes, what keeps a camat within it may take too."""
+    explained: list[dict[str, str]] = []
+    for error in errors:
+        if (each := _explained(error)) not in explained:
+            explained.append(each)
+    return explained
 
 
 def _explained(error: Mapping[str, Any]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Routes: each says who may call it, and refuses query parameters it does not know."""
 
+import inspect
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
@@ -7,39 +8,34 @@ from fastapi import APIRouter, Depends, Request, Response, params
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+
+from chassis.http.admission import Admission, Door, Lookup, Within, confine_to
+from chassis.http.identity import KECAMATAN
 
 type Endpoint = Callable[..., Any]
 
 
-class Actor(str):
-    """Who does it, as it is written into every event's metadata."""
+class StrictRoute(APIRoute):
+    """A route behind the door, that answers 422 to a query parameter it does not know: a typo must not change a number.
 
-
-LOCAL = Actor("local")
-
-
-def admit(callers: tuple[str, ...]) -> Callable[[Request], Coroutine[Any, Any, None]]:
-    """Return the check that stands before a route: the one place for a rule about callers.
-
-    On one machine everything listens on loopback and every caller is `local`.
+    What stands behind the door is not even read before: an upload of nobody is not parsed.
     """
 
-    async def check(request: Request) -> None:
-        request.state.actor = LOCAL
-
-    return check
-
-
-class StrictRoute(APIRoute):
-    """A route that answers 422 to a query parameter it does not know: a typo must not change a number."""
+    def __init__(self, *given: Any, admission: Admission, **options: Any) -> None:
+        """Let in whom `admission` admits."""
+        self.admission = admission
+        super().__init__(*given, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler behind the check."""
+        """Return FastAPI's handler behind the checks."""
         known = set(_query_parameters(self.dependant))
         parts = {part.alias for part in self.dependant.body_params if isinstance(part.field_info, params.Form)}
         answer = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
+            door: Door = request.app.state.runtime.door
+            await door.admit(request, self.admission)
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 offered = ", ".join(sorted(known)) or "none"
@@ -71,36 +67,57 @@ def _query_parameters(dependant: Dependant) -> Iterator[str]:
 
 
 class Routes:
-    """The routes of a service. `callers` are the roles that may call a route, or ANYONE."""
+    """The routes of a service.
+
+    `callers` are the roles that may call a route, or ANYONE; one that a camat may call says how it keeps them `within`
+    their kecamatan. `from_loopback` asks nobody on this machine for a token.
+    """
 
     def __init__(self) -> None:
         """Start without any."""
-        self.router = APIRouter(route_class=StrictRoute)
+        self.router = APIRouter()
 
-    def get(self, path: str, *, callers: tuple[str, ...], **options: Any) -> Callable[[Endpoint], Endpoint]:
+    def get(
+        self,
+        path: str,
+        *,
+        callers: tuple[str, ...],
+        within: Within | Lookup | None = None,
+        from_loopback: bool = False,
+        **options: Any,
+    ) -> Callable[[Endpoint], Endpoint]:
         """Declare a read."""
-        return self._declare("GET", path, callers, options)
+        return self._declare("GET", path, Admission(callers, within, from_loopback), options)
 
-    def post(self, path: str, *, callers: tuple[str, ...], **options: Any) -> Callable[[Endpoint], Endpoint]:
+    def post(
+        self, path: str, *, callers: tuple[str, ...], within: Lookup | None = None, **options: Any
+    ) -> Callable[[Endpoint], Endpoint]:
         """Declare a command."""
-        return self._declare("POST", path, callers, {"status_code": 201, **options})
+        return self._declare("POST", path, Admission(callers, within), {"status_code": 201, **options})
 
     def delete(self, path: str, *, callers: tuple[str, ...], **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Declare a removal."""
-        return self._declare("DELETE", path, callers, options)
+        return self._declare("DELETE", path, Admission(callers), options)
 
     def _declare(
-        self, method: str, path: str, callers: tuple[str, ...], options: dict[str, Any]
+        self, method: str, path: str, admission: Admission, options: dict[str, Any]
     ) -> Callable[[Endpoint], Endpoint]:
+        needs = [Depends(_TOKEN)] if admission.callers else []
+        if callable(admission.within):
+            needs.append(Depends(_confining(admission.within)))
+
         def add(endpoint: Endpoint) -> Endpoint:
-            self.router.add_api_route(
+            route = StrictRoute(
                 path,
                 endpoint,
+                admission=admission,
                 methods=[method],
-                dependencies=[Depends(admit(callers))],
-                openapi_extra={"x-callers": list(callers)},
+                dependencies=needs,
+                openapi_extra={"x-callers": list(admission.callers)},
                 **options,
             )
+            _check_parameters(route)
+            self.router.routes.append(route)
             return endpoint
 
         return add
@@ -111,4 +128,32 @@ class Routes:
         return frozenset(method for route in routes if route.path_regex.match(path) for method in route.methods or ())
 
 
-ANYONE: tuple[str, ...] = ()
+_TOKEN = HTTPBearer(auto_error=False, scheme_name="token", bearerFormat="JWT", description="of the configured issuer")
+"""Says in the OpenAPI document what the door asks for."""
+
+
+def _confining(kecamatan_of: Lookup) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Return the dependency that asks a lookup, with the parameters that it takes, where a thing lies."""
+
+    async def confine(request: Request, **given: Any) -> None:
+        await confine_to(request, lambda: kecamatan_of(**given))
+
+    signature = inspect.signature(kecamatan_of)
+    own = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    confine.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in signature.parameters.values()),
+            own,
+        ],
+        return_annotation=None,
+    )
+    return confine
+
+
+def _check_parameters(route: StrictRoute) -> None:
+    """Raise TypeError when a route lacks the parameter that its `within` is about."""
+    within = route.admission.within
+    if within is Within.LISTED and KECAMATAN not in _query_parameters(route.dependant):
+        raise TypeError(f"{route.path} has no query parameter {KECAMATAN} by which it could list")
+    if within is Within.PATH and KECAMATAN not in route.param_convertors:
+        raise TypeError(f"{route.path} has no {KECAMATAN} in it")

@@ -10,6 +10,7 @@ from chassis.definitions.decider import Command, Decider, Event
 from chassis.engine.gate import Gate
 from chassis.engine.handling import Handler
 from chassis.engine.ports import EventStore
+from chassis.http.admission import Door
 from chassis.operations.looking import Operations
 from chassis.operations.parking import Parking
 from chassis.storage.archive import Archive
@@ -33,6 +34,7 @@ class Runtime:
     wake: Callable[[], None]
     reachable: Callable[[], Any]
     operations: Operations
+    door: Door
     hold: Callable[[], None] = lambda: None
     secret: bytes = b""
     vault: Vault | None = None

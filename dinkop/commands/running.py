@@ -1,15 +1,19 @@
 """`dinkop up` and `dinkop demo`: the whole system on this machine."""
 
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import typer
 
+from contracts.roles import OFFICER
 from dinkop.home import Home, Running
 from dinkop.ports import Ports
 from dinkop.terminal import HomeOption, PortBaseOption, carry_out, out, progress_bar
+from dinkop.tokens import OwnToken
 
 commands = typer.Typer()
 
@@ -36,7 +40,9 @@ def demo(home: HomeOption = None, port_base: PortBaseOption = None) -> None:
         await _announce(running)
         today = environment["DINKOP_TODAY"]
         out.print(f"Today is pinned to {today} (DINKOP_TODAY). Try:", highlight=False)
-        async for what, command in sights(running.services):
+        token = f"TOKEN=$({quote(sys.argv[0])} token --role officer --home {quote(str(chosen.directory))})"
+        out.print(f"  A token, which all of these need:\n    {token}", highlight=False, soft_wrap=True)
+        async for what, command in sights(running.services, auth=OwnToken(chosen, [OFFICER])):
             out.print(f"  {what}:\n    {command}", highlight=False, soft_wrap=True)
 
     _run(home, port_base, environment, fill)

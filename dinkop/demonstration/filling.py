@@ -2,11 +2,15 @@
 
 import httpx
 
+from contracts.roles import HEAD, OPERATOR
 from dinkop.demonstration.load import LoadFailed, Progress, load
 from dinkop.home import Home, Running
 from dinkop.system import Failed
+from dinkop.tokens import OwnToken
 
 LOADING, LOADED = "loading", "loaded"
+ACTOR = "demonstration"
+"""Who did it, in every history."""
 
 
 async def fill_once(home: Home, running: Running, progress: Progress) -> bool:
@@ -16,18 +20,19 @@ async def fill_once(home: Home, running: Running, progress: Progress) -> bool:
     """
     mark = home.directory / "demonstration"
     state = mark.read_text("utf-8") if mark.exists() else ""
-    if state == LOADED or (state != LOADING and not await _empty(running)):
+    auth = OwnToken(home, [HEAD, OPERATOR], ACTOR)
+    if state == LOADED or (state != LOADING and not await _empty(running, auth)):
         return False
     mark.write_text(LOADING, "utf-8")
     try:
-        await load(running.services, progress)
+        await load(running.services, progress, auth=auth)
     except LoadFailed as problem:
         raise Failed(str(problem)) from problem
     mark.write_text(LOADED, "utf-8")
     return True
 
 
-async def _empty(running: Running) -> bool:
-    async with httpx.AsyncClient(timeout=10) as client:
+async def _empty(running: Running, auth: httpx.Auth) -> bool:
+    async with httpx.AsyncClient(auth=auth, timeout=10) as client:
         answer = (await client.get(f"{running.services['registry']}/v1/projections")).raise_for_status()
     return bool(answer.json()["store"]["position"] == 0)

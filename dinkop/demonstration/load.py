@@ -49,9 +49,10 @@ async def load(
     progress: Progress = lambda what, done, total: None,
     *,
     regency: Regency | None = None,
+    auth: httpx.Auth | None = None,
     client: httpx.AsyncClient | None = None,
 ) -> Summary:
-    """Load the regency into the services at `urls`, by name, such as `http://127.0.0.1:8001`.
+    """Load the regency into the services at `urls`, by name, such as `http://127.0.0.1:8001`, as `auth` says who.
 
     A load that was interrupted can be run again: every request carries a key that is always the same.
     Raises LoadFailed on any answer but success, and httpx.TransportError when a service cannot be reached.
@@ -59,7 +60,7 @@ async def load(
     regency = regency or demonstration_regency()
     if client is not None:
         return await _load(_Services(client, urls), regency, progress)
-    async with httpx.AsyncClient(timeout=TIMEOUT) as own:
+    async with httpx.AsyncClient(auth=auth, timeout=TIMEOUT) as own:
         return await _load(_Services(own, urls), regency, progress)
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import psutil
 DINKOP = Path(sys.executable).with_name("dinkop")
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 180.0  # seconds; a crowded machine is no failure
+ACCOUNT = f"local:{getuser()}"
+"""Who a command of this account is, in histories."""
 SERVICES = ("registry", "rat", "mentoring", "reporting")
 
 
@@ -31,7 +34,7 @@ class Installation:
         self.environment = inherited | {"DINKOP_HOME": str(home), "COLUMNS": "200"} | environment
         self.output = ""
         self.process: subprocess.Popen[str] | None = None
-        self.http = httpx.Client(timeout=httpx.Timeout(PATIENCE), trust_env=False)
+        self.http = httpx.Client(auth=Bearer(self), timeout=httpx.Timeout(PATIENCE), trust_env=False)
 
     # ------------------------------------------------------------ the command
 
@@ -184,6 +187,29 @@ class Installation:
         self.dinkop("events", "export", file)
         stamp, *events = (json.loads(line) for line in file.read_text("utf-8").splitlines())
         return stamp, events
+
+
+class Bearer(httpx.Auth):
+    """Comes as who may do it: with tokens that `dinkop token` prints, made anew when they are no longer good."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._tokens: dict[str, str] = {}
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send a token, and once more a new one if it is refused, as after a new beginning on another home."""
+        answer = yield self._with_token(request)
+        if answer.status_code == 401:
+            self._tokens.clear()
+            yield self._with_token(request)
+
+    def _with_token(self, request: httpx.Request) -> httpx.Request:
+        operates = request.url.path.startswith(("/v1/projections", "/v1/operations"))
+        role = "operator" if operates else "head"
+        if role not in self._tokens:
+            self._tokens[role] = self._installation.dinkop("token", "--role", role).strip()
+        request.headers["Authorization"] = f"Bearer {self._tokens[role]}"
+        return request
 
 
 type Install = Callable[..., Installation]

@@ -2,14 +2,17 @@
 
 import json
 import re
+import shlex
+import subprocess
 from collections import Counter
 from datetime import date
 from hashlib import sha256
 from typing import Any
 
+import httpx
 import pytest
 from eventually import eventually
-from running import REPOSITORY, SERVICES, Install, Installation
+from running import PATIENCE, REPOSITORY, SERVICES, Install, Installation
 
 from dinkop.demonstration.expected import COUNTED, expected, found, total
 from dinkop.demonstration.regency import TODAY, WAGIR_NIK, regency
@@ -34,9 +37,12 @@ async def test_every_place_that_it_names_shows_something(demonstration: Installa
     await eventually(lambda: "PUAS" in demonstration.output)
     commands = re.findall(r"^    curl .*$", demonstration.output, re.MULTILINE)
     assert len(commands) == 6
+    [token] = re.findall(r"^    TOKEN=\$\((.*)\)$", demonstration.output, re.MULTILINE)
+    printed = subprocess.run(shlex.split(token), capture_output=True, text=True, check=True).stdout.strip()
     for command in commands:
-        *options, quoted = command.split()[1:]
-        answer = demonstration.http.get(quoted.strip("'"))
+        _, header, *options, quoted = shlex.split(command)[1:]
+        assert header == "Authorization: Bearer $TOKEN"
+        answer = httpx.get(quoted, headers={"Authorization": f"Bearer {printed}"}, timeout=PATIENCE, trust_env=False)
         assert answer.status_code == 200, command
         assert answer.content.startswith(b"%PDF-" if options else b"{"), command
 
@@ -150,7 +156,7 @@ def test_what_was_issued_reads_the_same_when_it_is_read_again(demonstration: Ins
     assert (changes["numbers"], changes["cooperatives"]) == ([], [])
 
 
-SHOWN = re.compile(r"^\$ curl -s 'http://127\.0\.0\.1:800(\d)(/[^']+)'\n([{].*?)(?=^\$|^```)", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^\$ curl -s -H \"\$AUTH\" 'http://127\.0\.0\.1:800(\d)(/[^']+)'\n([{].*?)(?=^\$|^```)", re.MULTILINE | re.DOTALL)
 
 
 def test_the_answers_that_the_readme_shows_are_what_it_answers(demonstration: Installation) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from eventually import eventually
-from running import PATIENCE, Install, Installation, dense
+from running import PATIENCE, Bearer, Install, Installation, dense
 
 PARTS = ("registry", "rat", "mentoring", "reporting", "nats", "postgres", "supervisor")
 CLIENTS = 4
@@ -90,7 +90,7 @@ class Clients:
 @asynccontextmanager
 async def clients(system: Installation) -> AsyncIterator[Clients]:
     """Run clients; at the end each finishes what it has begun, until it is acknowledged."""
-    async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
+    async with httpx.AsyncClient(auth=Bearer(system), timeout=20, trust_env=False) as http:
         running = Clients(system, http)
         async with asyncio.TaskGroup() as group:
             for client in range(CLIENTS):

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from running import DINKOP, PATIENCE, Installation
+from running import ACCOUNT, DINKOP, PATIENCE, Installation
 
 NAME = "reporting.health_status"
 
@@ -32,9 +32,9 @@ def test_a_paused_projection_stands_still_until_it_is_resumed(system: Installati
     until = time.monotonic() + PATIENCE
     while (now := state(system))["lag_events"] == 0:  # until the stream has it
         assert time.monotonic() < until
-    assert (now["paused"], now["paused_by"], now["positions"]) == (True, "local", paused["positions"])
+    assert (now["paused"], now["paused_by"], now["positions"]) == (True, ACCOUNT, paused["positions"])
     assert now["lag_seconds"] > 0
-    assert "paused by local since 20" in system.dinkop("status")
+    assert f"paused by {ACCOUNT} since 20" in system.dinkop("status")
     assert f"{NAME} was paused already, at " in system.dinkop("pause", NAME)
 
     assert f"{NAME} goes on from " in system.dinkop("resume", "health_status")

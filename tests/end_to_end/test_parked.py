@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import asyncpg
-from running import Installation
+from running import ACCOUNT, Installation
 
 CONSTRAINT = "ALTER TABLE cooperatives_g{generation}.cooperatives {change} CONSTRAINT no_such_name"
 CHECK = " CHECK (name NOT LIKE '%Terlarang%') NOT VALID"
@@ -68,7 +68,7 @@ def test_what_is_given_up_stays_left_out_when_the_projection_is_rebuilt(system: 
     system.dinkop("parked", "discard", poison["id"], code=2)
     system.dinkop("parked", "discard", poison["id"], "--reason", "a name for nobody")
     [kept] = system.json("parked", "list", "--discarded")["items"]
-    assert (kept["id"], kept["reason"], kept["discarded_by"]) == (poison["id"], "a name for nobody", "local")
+    assert (kept["id"], kept["reason"], kept["discarded_by"]) == (poison["id"], "a name for nobody", ACCOUNT)
     assert "a name for nobody" in system.dinkop("parked", "list", "--discarded")
     assert "discarded it" in system.dinkop("parked", "show", poison["id"], code=1)
     alter(system, "DROP")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.http.calls import Call
+from chassis.http.calls import Call, CallOf
 from chassis.storage.vault import Forgotten
 from services.mentoring.api.words import Words
 from services.mentoring.domain import request
@@ -28,6 +28,11 @@ async def existing(request_id: UUID, call: Call) -> Existing:
     if loaded.state.asked is None:
         raise NoSuchRequest
     return Existing(request_id, loaded.version, loaded.state, loaded.state.asked)
+
+
+async def kecamatan_of(request_id: UUID, call: CallOf) -> str | None:
+    """Return the kecamatan in which help is asked for. Raises NoSuchRequest."""
+    return (await existing(request_id, call)).asked.kecamatan_code
 
 
 async def words_of(request_id: UUID, call: Call) -> Words:

@@ -41,7 +41,7 @@ async def get_people(request_id: UUID, call: CallOf, response: Response) -> Peop
 
 @routes.delete(
     "/v1/requests/{request_id}/people",
-    callers=roles.OFFICE,
+    callers=roles.MENTORING,
     response_model=Accepted,
     summary="Erase the personal data of a request for good",
 )

@@ -13,12 +13,13 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from chassis.definitions import clock
 from chassis.definitions.values import LATEST, Date, KecamatanCode, ShortText, Text, VillageCode
 from chassis.engine.ports import StoredEvent, Stream
+from chassis.http.admission import Within
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from chassis.storage.vault import DataKey
 from contracts import regions, roles
-from services.mentoring.api.loading import Existing, caught_up, existing, words_of
+from services.mentoring.api.loading import Existing, caught_up, existing, kecamatan_of, words_of
 from services.mentoring.api.words import NO_STORE, Person, Words, seal_people
 from services.mentoring.domain import request
 from services.mentoring.domain.request import (
@@ -120,7 +121,7 @@ class Rat(Body):
 
 
 class RequestItem(Body):
-    """One request, with its words and without its people. What was forgotten is null."""
+    """One request, with its words and without its people. What was forgotten, or is not for the caller, is null."""
 
     request_id: UUID
     version: int
@@ -194,14 +195,21 @@ async def _must_exist(cooperative_id: UUID, call: Call, at_least: Mapping[str, i
         raise NoSuchCooperative
 
 
-@routes.get("/v1/requests/{request_id}", callers=roles.MENTORING, response_model=RequestItem, summary="One request")
+@routes.get(
+    "/v1/requests/{request_id}",
+    callers=roles.READERS,
+    within=kecamatan_of,
+    response_model=RequestItem,
+    summary="One request",
+)
 async def get(request_id: UUID, call: CallOf, at_least: AtLeast, response: Response) -> RequestItem:
-    """Return one request as it stands now; who is involved is asked for by itself."""
+    """Return one request as it stands now, to who does not mentor without its words; the people are another read."""
     await caught_up(call, at_least)
     found = await existing(request_id, call)
     words = await words_of(request_id, call)
+    readable = words if call.caller.roles.intersection(roles.MENTORING) else Words(None)
     response.headers.update({"ETag": f'"{found.version}"', **NO_STORE})
-    return _item(found, words, await _meetings(found, call))
+    return _item(found, readable, await _meetings(found, call), forgotten=words.forgotten)
 
 
 async def _meetings(found: Existing, call: Call) -> list[MeetingRow]:
@@ -216,6 +224,7 @@ async def _meetings(found: Existing, call: Call) -> list[MeetingRow]:
 @routes.get(
     "/v1/requests/{request_id}/history",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=HistoryPage,
     summary="Everything recorded about one request",
 )
@@ -232,7 +241,7 @@ async def get_history(request_id: UUID, call: CallOf, cursor: Cursor, limit: Lim
     return page
 
 
-@routes.get("/v1/requests", callers=roles.READERS, response_model=RequestList, summary="Requests")
+@routes.get("/v1/requests", callers=roles.READERS, within=Within.LISTED, response_model=RequestList, summary="Requests")
 async def find(
     call: CallOf,
     at_least: AtLeast,
@@ -279,7 +288,7 @@ def _sealed(body: NewRequest, key: DataKey, today: date) -> RequestMentoring:
     )
 
 
-def _item(found: Existing, words: Words, held: list[MeetingRow]) -> RequestItem:
+def _item(found: Existing, words: Words, held: list[MeetingRow], *, forgotten: bool) -> RequestItem:
     asked, state = found.asked, found.state
     assert state.state is not None
     accepted = state.decision if isinstance(state.decision, MentoringAccepted) else None
@@ -291,7 +300,7 @@ def _item(found: Existing, words: Words, held: list[MeetingRow]) -> RequestItem:
         request_id=found.id,
         version=found.version,
         state=state.state,
-        forgotten=words.forgotten,
+        forgotten=forgotten,
         cooperative_id=asked.cooperative_id,
         cooperative_name=words.open("cooperative_name", asked.cooperative_name),
         location=Place(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi.responses import JSONResponse
 
-from chassis.http.calls import Body, CallOf
+from chassis.http.calls import AtLeast, Body, CallOf
 from services.rat.domain import annual_meetings
 from services.rat.domain.annual_meetings import AnyMeetingCommand, CooperativeDissolved, NoSuchCooperative
 from services.rat.projections import cooperatives
@@ -35,6 +35,11 @@ async def execute(
     command = command_in(known.kecamatan_code)
     answer = {"cooperative_id": str(cooperative_id), "book_year": book_year}
     return await call.execute(annual_meetings.decider, cooperative_id, command, answer=answer)
+
+
+async def kecamatan_of(cooperative_id: UUID, call: CallOf, at_least: AtLeast) -> str | None:
+    """Return the kecamatan in which a cooperative sits now. Raises NoSuchCooperative."""
+    return (await known_cooperative(call, cooperative_id, at_least)).kecamatan_code
 
 
 async def known_cooperative(

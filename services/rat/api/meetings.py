@@ -15,7 +15,7 @@ from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit
 from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from contracts import roles
-from services.rat.api.commands import Accepted, execute, known_cooperative
+from services.rat.api.commands import Accepted, execute, kecamatan_of, known_cooperative
 from services.rat.domain import annual_meetings
 from services.rat.domain.annual_meetings import (
     AnnulMeeting,
@@ -178,6 +178,7 @@ async def annul(
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/rats",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=RecordList,
     summary="All book years of a cooperative",
 )
@@ -201,6 +202,7 @@ def _record(cooperative_id: UUID, entry: Meeting | Attestation) -> Record:
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/history",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=HistoryPage,
     summary="Everything recorded about a cooperative's meetings",
 )

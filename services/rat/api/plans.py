@@ -10,6 +10,7 @@ from pydantic import Field
 
 from chassis.definitions.decider import Invalid
 from chassis.definitions.values import Date, KecamatanCode, ShortText, Year
+from chassis.http.admission import Within
 from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after
 from chassis.http.routing import Routes
 from contracts import roles
@@ -67,7 +68,13 @@ async def plan(cooperative_id: UUID, body: Plan, call: CallOf, at_least: AtLeast
     return await execute(call, at_least, cooperative_id, body.book_year, command)
 
 
-@routes.get("/v1/rat-plans", callers=roles.READERS, response_model=PlanList, summary="Planned meetings")
+@routes.get(
+    "/v1/rat-plans",
+    callers=roles.READERS,
+    within=Within.LISTED,
+    response_model=PlanList,
+    summary="Planned meetings",
+)
 async def find(
     call: CallOf,
     at_least: AtLeast,

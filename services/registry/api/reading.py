@@ -12,11 +12,12 @@ from pydantic import Field
 from chassis.definitions import clock
 from chassis.definitions.values import KecamatanCode, ShortText
 from chassis.engine.ports import StoredEvent, Stream
+from chassis.http.admission import Within
 from chassis.http.calls import AtLeast, Body, CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.routing import Routes
 from contracts import roles
-from services.registry.api.streams import load
+from services.registry.api.streams import kecamatan_of, load
 from services.registry.domain import cooperative, sides
 from services.registry.domain.cooperative import Existence, NoSuchCooperative
 from services.registry.projections import cooperatives
@@ -76,6 +77,7 @@ class CooperativeList(Body):
 @routes.get(
     "/v1/cooperatives/{cooperative_id}",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=CooperativeRecord,
     summary="One cooperative",
 )
@@ -123,6 +125,7 @@ def _said(side: Mapping[str, sides.Said]) -> dict[str, Said]:
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/history",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=HistoryPage,
     summary="Everything recorded about one cooperative",
 )
@@ -140,7 +143,13 @@ def _without_notes(event: StoredEvent) -> dict[str, Any]:
     return data
 
 
-@routes.get("/v1/cooperatives", callers=roles.READERS, response_model=CooperativeList, summary="The register")
+@routes.get(
+    "/v1/cooperatives",
+    callers=roles.READERS,
+    within=Within.LISTED,
+    response_model=CooperativeList,
+    summary="The register",
+)
 async def find(
     call: CallOf,
     at_least: AtLeast,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi.responses import JSONResponse
 
 from chassis.engine.ports import AlreadyClaimed, Stream
-from chassis.http.calls import Body, Call
+from chassis.http.calls import Body, Call, CallOf
 from services.registry.domain import cooperative
 from services.registry.domain.cooperative import (
     AlreadyRegistered,
@@ -34,6 +34,12 @@ async def execute(call: Call, cooperative_id: UUID, command: CooperativeCommand)
         raise AlreadyRegistered(
             f"Cooperative {taken.holder} carries {what} {taken.claim.key} already.", holder=str(taken.holder)
         ) from None
+
+
+async def kecamatan_of(cooperative_id: UUID, call: CallOf) -> str | None:
+    """Return the kecamatan in which a cooperative sits now. Raises NoSuchCooperative."""
+    events = await load(call, cooperative_id)
+    return cooperative.decider.fold([event for event, _ in events]).place.kecamatan_code
 
 
 async def load(call: Call, cooperative_id: UUID) -> list[tuple[CooperativeEvent, datetime]]:

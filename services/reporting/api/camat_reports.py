@@ -18,10 +18,12 @@ from chassis.definitions.values import Date, KecamatanCode, ShortText, Text
 from chassis.engine.handling import Loaded
 from chassis.engine.ports import Stream
 from chassis.http.accept import preferred
+from chassis.http.admission import Within
 from chassis.http.calls import AtLeast, Body, Call, CallOf, Cursor, Limit, cursor_after
 from chassis.http.history import HistoryPage, history
 from chassis.http.problems import MEDIA_TYPE
 from chassis.http.routing import Routes
+from chassis.http.security_headers import STYLED_PAGE
 from chassis.storage.read_models import ReadModels
 from contracts import roles
 from contracts.regions import kecamatan
@@ -190,7 +192,27 @@ _AS_DOCUMENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-@routes.get("/v1/camat-reports", callers=roles.READERS, response_model=ReportList, summary="Issued camat reports")
+async def _kecamatan_of(report_id: UUID, call: CallOf) -> str:
+    _, issued = await _load(call, report_id)
+    return issued.kecamatan_code
+
+
+async def _kecamatan_named(report: str, call: CallOf) -> str:
+    name = _without_extension(report)[0]
+    if report_id := _uuid(name):
+        return await _kecamatan_of(report_id, call)
+    if kecamatan(name) is None:
+        raise NoSuchKecamatan
+    return name
+
+
+@routes.get(
+    "/v1/camat-reports",
+    callers=roles.READERS,
+    within=Within.LISTED,
+    response_model=ReportList,
+    summary="Issued camat reports",
+)
 async def find(
     moment: MomentOf,
     cursor: Cursor,
@@ -217,6 +239,7 @@ async def find(
 @routes.get(
     "/v1/camat-reports/{report}",
     callers=roles.READERS,
+    within=_kecamatan_named,
     response_model=Report,
     responses=_AS_DOCUMENT,
     summary="The report of a kecamatan at any moment, or an issued one",
@@ -246,6 +269,7 @@ async def get(report: str, call: CallOf, moment: MomentOf, accept: Annotated[str
 @routes.get(
     "/v1/camat-reports/{report_id}/changes",
     callers=roles.READERS,
+    within=_kecamatan_of,
     response_model=ChangesAnswer,
     summary="What an issued report would read otherwise today, and why",
 )
@@ -270,6 +294,7 @@ async def get_changes(report_id: UUID, call: CallOf, at_least: AtLeast) -> Chang
 @routes.get(
     "/v1/camat-reports/{report_id}/history",
     callers=_MAY_ACT,
+    within=_kecamatan_of,
     response_model=HistoryPage,
     summary="Everything recorded about an issued report",
 )
@@ -328,6 +353,7 @@ async def issue_report(body: NewReport, call: CallOf, at_least: AtLeast) -> JSON
 @routes.post(
     "/v1/camat-reports/{report_id}/acknowledgements",
     callers=_MAY_ACT,
+    within=_kecamatan_of,
     response_model=Accepted,
     summary="Confirm having received a report",
 )
@@ -340,6 +366,7 @@ async def acknowledge(report_id: UUID, body: NewAcknowledgement, call: CallOf) -
 @routes.post(
     "/v1/camat-reports/{report_id}/follow-ups",
     callers=_MAY_ACT,
+    within=_kecamatan_of,
     response_model=Accepted,
     summary="Tell what was done about a cooperative of a report",
 )
@@ -435,14 +462,18 @@ async def _load(call: Call, report_id: UUID) -> tuple[Loaded[IssuedReport], Cama
 
 def _format(report: str, accept: str | None) -> tuple[str, Format]:
     """Return what is asked for without its extension, and the format. Raises NoAcceptableFormat."""
-    name, _, extension = report.rpartition(".")
-    for known in FORMATS:
-        if extension == known:
-            return name, known
+    name, named = _without_extension(report)
+    if named is not None:
+        return name, named
     wanted = preferred(accept, {known: rendering.media_type for known, rendering in FORMATS.items()})
     if wanted is None:
         raise NoAcceptableFormat
     return report, wanted
+
+
+def _without_extension(report: str) -> tuple[str, Format | None]:
+    name, _, extension = report.rpartition(".")
+    return next(((name, known) for known in FORMATS if extension == known), (report, None))
 
 
 def _uuid(text: str) -> UUID | None:
@@ -469,6 +500,7 @@ def _document(content: bytes, kind: Format, name: str, headers: Mapping[str, str
             "Repr-Digest": f"sha-256=:{digest}:",
             "Content-Disposition": f'inline; filename="{file}"',
             "Vary": "Accept",
+            **({"Content-Security-Policy": STYLED_PAGE} if kind == "html" else {}),
         },
     )
 

@@ -10,12 +10,13 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from chassis.definitions.values import KecamatanCode
-from chassis.http.calls import Cursor, Limit, cursor_after, uuid_after
+from chassis.http.admission import Within
+from chassis.http.calls import CallOf, Cursor, Limit, cursor_after, uuid_after
 from chassis.http.routing import Routes
 from contracts import roles
 from contracts.regions import all_kecamatan, kecamatan
 from contracts.registry import Existence, Scope
-from services.reporting.api.reading import MomentOf, NoSuchKecamatan, Stamp
+from services.reporting.api.reading import MomentOf, NoSuchKecamatan, Stamp, kecamatan_of
 from services.reporting.domain.counts import Counts, tally
 from services.reporting.domain.health import BookYear, State, Status, Verdict
 
@@ -100,7 +101,13 @@ class KecamatanAnswer(KecamatanList, KecamatanItem):
     """The counts of one kecamatan, and the same again in the shape of the list, whose only item it is."""
 
 
-@routes.get("/v1/health", callers=roles.READERS, response_model=HealthList, summary="The health of cooperatives")
+@routes.get(
+    "/v1/health",
+    callers=roles.READERS,
+    within=Within.LISTED,
+    response_model=HealthList,
+    summary="The health of cooperatives",
+)
 async def find(
     moment: MomentOf,
     cursor: Cursor,
@@ -131,6 +138,7 @@ async def find(
 @routes.get(
     "/v1/health/{cooperative_id}",
     callers=roles.READERS,
+    within=kecamatan_of,
     response_model=HealthAnswer,
     summary="The health of one cooperative, and why",
 )
@@ -141,17 +149,31 @@ async def get(cooperative_id: UUID, moment: MomentOf) -> HealthAnswer:
         return health_answer(reading.stamp, verdict, mentored)
 
 
-@routes.get("/v1/kecamatan", callers=roles.READERS, response_model=KecamatanList, summary="Counts of every kecamatan")
-async def count_all(moment: MomentOf, scope: Annotated[Scope | None, Query()] = None) -> KecamatanList:
-    """Return the counts of all 33 kecamatan, of the cooperatives without one (code null), and of all together."""
+@routes.get(
+    "/v1/kecamatan",
+    callers=roles.READERS,
+    within=Within.SHOWN,
+    response_model=KecamatanList,
+    summary="Counts of every kecamatan",
+)
+async def count_all(call: CallOf, moment: MomentOf, scope: Annotated[Scope | None, Query()] = None) -> KecamatanList:
+    """Return the counts of all 33 kecamatan, of the cooperatives without one (code null), and of all together.
+
+    A camat gets those of their own kecamatan, and the total of it.
+    """
+    own = call.confined_to
     async with moment.read() as reading:
-        verdicts = [verdict async for verdict in reading.verdicts()]
-        return kecamatan_list(reading.stamp, verdicts, await reading.open_requests(), scope)
+        verdicts = [verdict async for verdict in reading.verdicts(own)]
+        requests = await reading.open_requests(own)
+        if own is None:
+            return kecamatan_list(reading.stamp, verdicts, requests, scope)
+        return kecamatan_list_of_one(reading.stamp, own, verdicts, requests, scope)
 
 
 @routes.get(
     "/v1/kecamatan/{kecamatan_code}",
     callers=roles.READERS,
+    within=Within.PATH,
     response_model=KecamatanAnswer,
     summary="Counts of one kecamatan",
 )
@@ -216,9 +238,17 @@ def kecamatan_answer(
     stamp: Stamp, code: str, verdicts: Iterable[Verdict], open_requests: Iterable[str], scope: str | None = None
 ) -> KecamatanAnswer:
     """Return the counts of one kecamatan."""
+    listed = kecamatan_list_of_one(stamp, code, verdicts, open_requests, scope)
+    return KecamatanAnswer(**dict(listed), **dict(listed.items[0]))
+
+
+def kecamatan_list_of_one(
+    stamp: Stamp, code: str, verdicts: Iterable[Verdict], open_requests: Iterable[str], scope: str | None = None
+) -> KecamatanList:
+    """Return the counts of one kecamatan in the shape of the list, whose only item it is."""
     counts = tally([code], verdicts, open_requests, scope).by_kecamatan[code]
     item = _kecamatan_item(code, counts)
-    return KecamatanAnswer(**dict(stamp), **dict(item), items=[item], total=KecamatanCounts(**asdict(counts)))
+    return KecamatanList(**dict(stamp), items=[item], total=KecamatanCounts(**asdict(counts)))
 
 
 def _book_year(year: BookYear) -> BookYearItem:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from chassis.definitions.decider import Invalid
+from chassis.http.admission import Within
 from chassis.http.calls import CallOf, Cursor, Limit, cursor_after
 from chassis.http.routing import Routes
 from contracts import roles
@@ -38,7 +39,13 @@ class PolicyList(BaseModel):
     next_cursor: str | None
 
 
-@routes.get("/v1/policies", callers=roles.READERS, response_model=PolicyList, summary="The policies verdicts go by")
+@routes.get(
+    "/v1/policies",
+    callers=roles.READERS,
+    within=Within.UNPLACED,
+    response_model=PolicyList,
+    summary="The policies verdicts go by",
+)
 async def find(call: CallOf, cursor: Cursor, limit: Limit = 100) -> PolicyList:
     """Return the policies in the order of their periods, which never overlap. Raises Invalid for a foreign cursor."""
     known = await policies.policies(call.runtime.read_models, projection)

@@ -96,6 +96,15 @@ class Reading:
                 return verdict, any(self._open_in(each) for each in rows if each.kind == "request")
         raise NoSuchCooperative
 
+    async def seat(self, cooperative_id: UUID) -> str | None:
+        """Return where a cooperative sits, also one that no longer counts. Raises NoSuchCooperative."""
+        rows = await self.view.rows(projection, health_status.ABOUT_ONE, cooperative_id=cooperative_id)
+        for facts in (facts_of(row) for row in rows if row.kind == "cooperative"):
+            seat = self.rule.seat(facts)
+            if seat is not None or self.rule.judge(facts):
+                return seat
+        raise NoSuchCooperative
+
     async def mentored(self, cooperative_ids: Sequence[UUID]) -> frozenset[UUID]:
         """Return which of these cooperatives have an open request."""
         rows = await self.view.rows(projection, health_status.requests_about(cooperative_ids))
@@ -161,3 +170,9 @@ class Moment:
 
 
 MomentOf = Annotated[Moment, Depends(in_loop(Moment))]
+
+
+async def kecamatan_of(cooperative_id: UUID, moment: MomentOf) -> str | None:
+    """Return the kecamatan in which a cooperative sat at a moment. Raises NoSuchCooperative."""
+    async with moment.read() as reading:
+        return await reading.seat(cooperative_id)

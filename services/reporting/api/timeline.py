@@ -10,7 +10,7 @@ from chassis.definitions.decider import Missing
 from chassis.http.calls import Cursor, Limit, cursor_after, uuid_after
 from chassis.http.routing import Routes
 from contracts import roles
-from services.reporting.api.reading import MomentOf, Stamp, Timestamp
+from services.reporting.api.reading import MomentOf, NoSuchCooperative, Stamp, Timestamp, kecamatan_of
 from services.reporting.api.sentences import sentence
 from services.reporting.projections import timeline
 from services.reporting.projections.timeline import TimelineRow
@@ -42,9 +42,17 @@ class NothingKnown(Missing):
     """Nothing was known of a cooperative with this id by then."""
 
 
+async def _kecamatan_of(cooperative_id: UUID, moment: MomentOf) -> str | None:
+    try:
+        return await kecamatan_of(cooperative_id, moment)
+    except NoSuchCooperative:
+        raise NothingKnown from None
+
+
 @routes.get(
     "/v1/cooperatives/{cooperative_id}/timeline",
     callers=roles.READERS,
+    within=_kecamatan_of,
     response_model=Timeline,
     summary="Everything that happened to a cooperative",
 )

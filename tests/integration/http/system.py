@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import issuing
 import nats as nats_py
 import uvicorn
 import uvloop
@@ -45,7 +46,7 @@ class System:
 
     def client(self, service: str) -> httpx.AsyncClient:
         """Return a client of one service."""
-        return httpx.AsyncClient(base_url=self.urls[service], timeout=60, trust_env=False)
+        return httpx.AsyncClient(base_url=self.urls[service], headers=issuing.everything(), timeout=60, trust_env=False)
 
     async def execute(self, service: str, statement: str) -> None:
         """Carry out a statement in one service's database, behind its back."""
@@ -71,6 +72,7 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
                 master_key=MASTER_KEY,
                 keys=Path(keys.name),
                 connections=4,
+                **issuing.SETTINGS,
             ),
         )
         for name, service in SERVICES.items()
@@ -126,7 +128,7 @@ async def _prepared(postgres: Postgres, nats: Nats, prefix: str) -> dict[str, st
 
 
 async def _ready(urls: dict[str, str]) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(headers=issuing.everything(), trust_env=False, timeout=10) as client:
 
         async def ready() -> bool:
             """Serving, and the background work has begun."""

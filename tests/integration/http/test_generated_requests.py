@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import issuing
 import pytest
 import schemathesis
 from eventually import eventually
@@ -66,7 +67,7 @@ reporting = schema_of("reporting")
 @pytest.fixture(scope="module")
 def ids(system: System) -> Iterator[dict[str, str]]:
     """Things that exist, so that requests get further than 404."""
-    with httpx.Client(trust_env=False, timeout=60) as client:
+    with httpx.Client(headers=issuing.everything(), trust_env=False, timeout=60) as client:
         cooperative = client.post(
             f"{system.urls['registry']}/v1/cooperatives",
             json={
@@ -108,7 +109,7 @@ async def _refused(_: Children, words: Sequence[str]) -> None:
 def check(case: Case[Any], url: str, ids: dict[str, str]) -> None:
     """Send a request and check its answer."""
     _go_deeper(case, ids)
-    case.call_and_validate(base_url=url, checks=CHECKS, timeout=60)
+    case.call_and_validate(base_url=url, checks=CHECKS, headers=issuing.everything(), timeout=60)
 
 
 def _go_deeper(case: Case[Any], ids: dict[str, str]) -> None:
@@ -165,7 +166,7 @@ def test_reporting_answers_as_it_declares(case: Case[Any], system: System, ids: 
 
 async def test_whatever_was_accepted_is_published_and_projected(system: System, ids: dict[str, str]) -> None:
     async def settled() -> bool:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(headers=issuing.everything(), trust_env=False) as client:
             for url in system.urls.values():
                 status = (await client.get(f"{url}/v1/projections")).json()
                 errors = [status["relay"]["last_error"], *(item["last_error"] for item in status["items"])]

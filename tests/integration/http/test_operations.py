@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import issuing
 import jsonschema
 import pytest
 from documents import NOBODY, refused, registered
@@ -169,10 +170,13 @@ async def test_what_is_told_of_a_projection_alone_is_what_the_list_tells(system:
 
 
 async def test_a_replica_that_does_not_lead_tells_what_it_knows_and_makes_nothing_up(system: System) -> None:
-    settings = Settings(database_url=system.databases["registry"], nats_url=system.nats_url, connections=4)
+    settings = Settings(
+        database_url=system.databases["registry"], nats_url=system.nats_url, connections=4, **issuing.SETTINGS
+    )
     app = build(SERVICES["registry"], settings)
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://r") as client:
+    client = httpx.AsyncClient(transport=transport, headers=issuing.everything(), base_url="http://r")
+    async with app.router.lifespan_context(app), client:
         state = (await client.get("/v1/projections")).json()
         assert (state["leading"], state["relay"]["published"], state["relay"]["backlog"]) == (False, None, None)
         [item] = [item for item in state["items"] if item["status"] == "live"]
@@ -205,7 +209,7 @@ async def test_a_paused_projection_stands_still_says_so_and_goes_on_when_it_is_r
     assert (await registry.get("/v1/cooperatives", params={"at_least": before})).status_code == 200
     paused = (await registry.post(f"{path}/pause")).json()
     assert (paused["name"], paused["paused"], paused["changed"]) == ("registry.cooperatives", True, True)
-    assert paused["paused_by"] == "local"
+    assert paused["paused_by"] == issuing.ACTOR
     again = await registry.post(f"{path}/pause")
     assert (again.status_code, again.json()) == (200, paused | {"changed": False})
 
@@ -323,7 +327,7 @@ async def test_a_rebuild_begins_in_a_process_of_its_own_and_what_came_of_it_stan
     record = await eventually(done)
     assert (record["id"], record["state"], record["kind"]) == (answer.json()["id"], "live", "rebuild")
     assert (record["projection"], record["replaced"], record["reason"]) == ("timeline", before, "in doubt")
-    assert (record["actor"], record["error"]) == ("local", None)
+    assert (record["actor"], record["error"]) == (issuing.ACTOR, None)
     assert str(os.getpid()) not in record["holder"]
     state = (await reporting.get(path)).json()
     assert state["generation"] == record["generation"] > before

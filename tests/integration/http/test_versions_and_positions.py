@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import httpx
+import issuing
 import nats as nats_py
 import pytest
 from documents import NOBODY, TUMPANG, refused, registered, registration, report, request
@@ -148,7 +149,7 @@ async def test_a_correlation_id_is_echoed_kept_and_published(system: System, reg
     assert answer.headers["x-correlation-id"] == headers["X-Correlation-Id"]
     cooperative_id = answer.json()["cooperative_id"]
     [item] = (await registry.get(f"/v1/cooperatives/{cooperative_id}/history")).json()["items"]
-    assert (item["correlation_id"], item["actor"]) == (headers["X-Correlation-Id"], "local")
+    assert (item["correlation_id"], item["actor"]) == (headers["X-Correlation-Id"], issuing.ACTOR)
     client = await nats_py.connect(system.nats_url)
 
     async def published() -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import issuing
 import pytest
 from mentoring_service import Keys, Register, Tell, serving
 from nats.aio.client import Client
@@ -43,6 +44,7 @@ def settings(mentoring_url: str, nats: Nats, tmp_path: Path) -> Settings:
         today=TODAY,
         master_key=MASTER_KEY,
         keys=folder,
+        **issuing.SETTINGS,
     )
 
 

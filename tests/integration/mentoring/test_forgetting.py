@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx
+import issuing
 import pytest
 from behind import Behind
 from eventually import eventually
@@ -27,8 +28,8 @@ async def test_forgetting_is_recorded_and_answers_where_the_request_stands(clien
     assert (answer.headers["etag"], answer.headers["dinkop-position"]) == ('"2"', "mentoring:2")
     history = (await client.get(f"/v1/requests/{request_id}/history")).json()["items"]
     assert [(item["type"], item["actor"]) for item in history] == [
-        ("MentoringRequested", "local"),
-        ("MentoringPeopleForgotten", "local"),
+        ("MentoringRequested", issuing.ACTOR),
+        ("MentoringPeopleForgotten", issuing.ACTOR),
     ]
 
 

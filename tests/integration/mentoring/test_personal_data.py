@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import issuing
 import pytest
 from eventually import eventually
 from mentoring_service import serving
@@ -59,6 +60,7 @@ async def service(settings: Settings, public_stream: Client, tmp_path: Path) -> 
         "DINKOP_LOG_LEVEL": "debug",
         "DINKOP_MASTER_KEY": settings.master_key.get_secret_value(),
         "DINKOP_KEYS": str(settings.keys),
+        **issuing.ENVIRONMENT,
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -89,7 +91,9 @@ async def test_names_and_words_are_in_no_file_of_the_database_or_the_stream_and_
     service: tuple[str, Path], postgres: Postgres, nats: Nats
 ) -> None:
     url, log = service
-    async with httpx.AsyncClient(base_url=url, headers={"X-Correlation-Id": FINDABLE}, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers={"X-Correlation-Id": FINDABLE, **issuing.everything()}, trust_env=False
+    ) as client:
         answer = await client.post("/v1/requests", json=REQUEST, headers={"Idempotency-Key": "key-1"})
         assert answer.status_code == 201, answer.text
         request_id = answer.json()["request_id"]
@@ -136,7 +140,7 @@ async def test_without_what_personal_data_needs_the_service_says_what_is_missing
         subprocess.run,
         [sys.executable, "-m", "services.mentoring"],
         cwd=REPOSITORY,
-        env=environment | {"DINKOP_DATABASE_URL": settings.database_url},
+        env=environment | {"DINKOP_DATABASE_URL": settings.database_url, **issuing.ENVIRONMENT},
         capture_output=True,
         text=True,
         timeout=60,

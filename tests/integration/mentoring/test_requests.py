@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import issuing
 import pytest
 from eventually import eventually
 from mentoring_service import REQUEST, Keys, Register, serving, taken_down
@@ -67,7 +68,12 @@ async def test_a_request_received_without_a_date_was_received_today(client: http
 async def test_the_history_tells_who_and_when_and_only_what_is_public(client: httpx.AsyncClient) -> None:
     request_id = await taken_down(client)
     [item] = (await client.get(f"/v1/requests/{request_id}/history")).json()["items"]
-    assert (item["type"], item["version"], item["sequence"], item["actor"]) == ("MentoringRequested", 1, 1, "local")
+    assert (item["type"], item["version"], item["sequence"], item["actor"]) == (
+        "MentoringRequested",
+        1,
+        1,
+        issuing.ACTOR,
+    )
     assert item["data"] == {
         "request_id": request_id,
         "cooperative_id": None,

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import issuing
 import pytest
 from alone import answering, runtime_on
 from conftest import Farm
@@ -155,14 +156,14 @@ async def test_what_is_discarded_is_told_with_who_when_and_why(farm: Farm, clien
     [item] = (await client.get("/v1/operations/discarded")).json()["items"]
     assert (item["id"], item["consumer"], item["sequence"]) == (poison, "registry.plots", 1)
     assert (item["discarded_by"], item["reason"], item["exception_type"]) == (
-        "local",
+        issuing.ACTOR,
         "recorded twice",
         "Broken",
     )
     gone = await client.get(f"/v1/operations/parked/{poison}")
     assert gone.status_code == 404
     assert gone.json()["type"] == "/problems/not-parked"
-    assert "local discarded it for registry.plots" in gone.json()["detail"]
+    assert f"{issuing.ACTOR} discarded it for registry.plots" in gone.json()["detail"]
 
 
 @pytest.mark.parametrize("action", ["", "/retry", "/discard"])

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import date
 
 import httpx
+import issuing
 import pytest
 from nats.aio.client import Client
 from rat_service import Registry, serving
@@ -21,6 +22,7 @@ async def rat(database_url: str, nats: Nats, public_stream: Client) -> AsyncIter
         nats_url=nats.url,
         nats_monitoring_url=nats.monitoring_url,
         today=date(2024, 11, 14),
+        **issuing.SETTINGS,
     )
     async with serving(settings) as client:
         yield client

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import issuing
 
 from chassis.bootstrap import build
 from chassis.definitions import clock
@@ -28,7 +29,9 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = build(service, settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rat", timeout=30) as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), headers=issuing.everything(), base_url="http://rat", timeout=30
+        ) as client,
     ):
         yield client
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import issuing
 import pytest
 from eventually import eventually
 from nats.aio.client import Client
@@ -44,6 +45,7 @@ def settings(postgres: Postgres, empty_database_url: str, nats: Nats, tmp_path: 
         master_key=base64.b64encode(bytes(32)).decode(),  # type: ignore[arg-type]  # pydantic makes it a secret
         keys=tmp_path / "keys",
         connections=4,
+        **issuing.SETTINGS,
     )
 
 
@@ -53,7 +55,9 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = build(service, settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mentoring", timeout=30) as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), headers=issuing.everything(), base_url="http://mentoring", timeout=30
+        ) as client,
     ):
         yield client
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import date
 
 import httpx
+import issuing
 import pytest
 from nats.aio.client import Client
 from registry_service import serving
@@ -20,6 +21,7 @@ async def registry(database_url: str, nats: Nats, public_stream: Client) -> Asyn
         nats_url=nats.url,
         nats_monitoring_url=nats.monitoring_url,
         today=date(2024, 11, 14),
+        **issuing.SETTINGS,
     )
     async with serving(settings) as client:
         yield client

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import issuing
 
 from chassis.bootstrap import build
 from chassis.settings import Settings
@@ -24,7 +25,9 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = build(service, settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://registry", timeout=30) as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), headers=issuing.everything(), base_url="http://registry", timeout=30
+        ) as client,
     ):
         yield client
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import date
 
 import asyncpg
+import issuing
 import pytest
 from nats.aio.client import Client
 from servers import ROLE, Nats, Postgres, answers, make_database, migrate_database
@@ -54,7 +55,11 @@ async def database_url(postgres: Postgres, _reporting_url: str) -> str:
 def settings(database_url: str, nats: Nats) -> Settings:
     """What the service is told."""
     return Settings(
-        database_url=database_url, nats_url=nats.url, nats_monitoring_url=nats.monitoring_url, today=date(2024, 11, 14)
+        database_url=database_url,
+        nats_url=nats.url,
+        nats_monitoring_url=nats.monitoring_url,
+        today=date(2024, 11, 14),
+        **issuing.SETTINGS,
     )
 
 

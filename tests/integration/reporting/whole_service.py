@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import issuing
 from fastapi import FastAPI
 from nats.aio.client import Client
 
@@ -26,7 +27,9 @@ async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app: FastAPI = build(service, settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://reporting", timeout=15) as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), headers=issuing.everything(), base_url="http://reporting", timeout=15
+        ) as client,
     ):
         yield client
 

@@ -71,7 +71,9 @@ def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Services:
         databases={},
         processes={},
     )
-    monkeypatch.setattr(System, "find", lambda home: System(Home(tmp_path), running))
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(System, "find", lambda _: System(Home(home), running))
     client = partial(httpx.AsyncClient, transport=httpx.MockTransport(played.handle))
     monkeypatch.setattr("dinkop.system.httpx.AsyncClient", client)
     return played

@@ -46,7 +46,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Answers:
     )
 
     @asynccontextmanager
-    async def client(self: System, **_: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(self: System, role: str, **_: Any) -> AsyncIterator[httpx.AsyncClient]:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as opened:
             yield opened
 

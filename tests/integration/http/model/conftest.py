@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
+import issuing
 import pytest
 from system import System
 
@@ -15,6 +16,8 @@ def clients(system: System) -> Iterator[dict[str, httpx.Client]]:
     """A client of each service."""
     with ExitStack() as opened:
         yield {
-            service: opened.enter_context(httpx.Client(base_url=url, timeout=60, trust_env=False))
+            service: opened.enter_context(
+                httpx.Client(base_url=url, headers=issuing.everything(), timeout=60, trust_env=False)
+            )
             for service, url in system.urls.items()
         }
