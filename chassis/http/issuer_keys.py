@@ -26,6 +26,7 @@ ASK_AGAIN_SECONDS = 5.0
 PATIENCE = 5.0
 """Seconds that an issuer has to answer."""
 FEWEST_RSA_BITS = 2048
+_ASYMMETRIC = {"RSA", "EC", "OKP"}
 
 type Fetch = Callable[[], Awaitable[Mapping[str, Any]]]
 """Returns a JSON Web Key Set (RFC 7517). Raises OSError, ValueError or httpx.HTTPError."""
@@ -112,10 +113,12 @@ def _usable(found: Mapping[str, Any]) -> dict[str, Key]:
         raise ValueError("this is no JSON Web Key Set")
     usable: dict[str, Key] = {}
     for each in listed:
+        if not isinstance(each, dict) or each.get("kty") not in _ASYMMETRIC:
+            continue  # of a kind that is of no use here; the others are good (RFC 7517, section 5)
         try:
             key = import_key(each)
         except (JoseError, ValueError, TypeError, KeyError):
-            continue  # of a kind that is not known here; the others are good (RFC 7517, section 5)
+            continue
         if key.kid and algorithms_of(key):
             usable.setdefault(key.kid, key)
     return usable

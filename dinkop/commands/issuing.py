@@ -25,7 +25,6 @@ class Role(StrEnum):
     OPERATOR = roles.OPERATOR
 
 
-
 @commands.command()
 def token(
     role: Annotated[Role, typer.Option("--role", help="What the bearer may do")],

@@ -156,7 +156,9 @@ def test_what_was_issued_reads_the_same_when_it_is_read_again(demonstration: Ins
     assert (changes["numbers"], changes["cooperatives"]) == ([], [])
 
 
-SHOWN = re.compile(r"^\$ curl -s -H \"\$AUTH\" 'http://127\.0\.0\.1:800(\d)(/[^']+)'\n([{].*?)(?=^\$|^```)", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(
+    r"^\$ curl -s -H \"\$AUTH\" 'http://127\.0\.0\.1:800(\d)(/[^']+)'\n([{].*?)(?=^\$|^```)", re.MULTILINE | re.DOTALL
+)
 
 
 def test_the_answers_that_the_readme_shows_are_what_it_answers(demonstration: Installation) -> None:
