@@ -54,6 +54,8 @@ class Service:
         self.problem: dict[str, str] | None = None
 
     def handle(self, request: httpx.Request) -> httpx.Response:
+        # The token is for the services, and nobody else.
+        assert ("Authorization" in request.headers) == (request.url.host == "rat")
         if request.url.path == "/jsz":
             return httpx.Response(200, json={"messages": 17, "bytes": 9_000})
         if self.down:
