@@ -14,7 +14,9 @@ import uvloop
 from eventually import eventually
 from servers import free_ports
 
+from contracts.roles import HEAD, OPERATOR
 from dinkop.home import Home, Running
+from dinkop.issuer import EmbeddedIssuer
 
 
 @pytest.fixture
@@ -44,6 +46,13 @@ async def system(home: Path) -> AsyncIterator[Running]:
     yield running
     process.terminate()
     await asyncio.to_thread(process.wait, 30)
+
+
+@pytest.fixture
+def token(home: Path, system: Running) -> dict[str, str]:
+    """The header of one who may do everything in the system, for an hour."""
+    minted = EmbeddedIssuer.of(Home(home)).mint([HEAD, OPERATOR], "benchmark", 3600)
+    return {"Authorization": f"Bearer {minted}"}
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -15,10 +15,10 @@ from dinkop.home import Running
 pytestmark = pytest.mark.benchmark
 
 
-async def test_a_list_is_imported_fast(system: Running) -> None:
+async def test_a_list_is_imported_fast(system: Running, token: dict[str, str]) -> None:
     content = ods_csv(regency(), date(2024, 11, 14))
     rates = {}
-    async with httpx.AsyncClient(timeout=120) as client:
+    async with httpx.AsyncClient(headers=token, timeout=120) as client:
         position = ""
         for service in ("registry", "rat"):
             query = {"source": "ods"} | ({"at_least": position} if position else {})

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.benchmark
 MEETINGS = 200
 
 
-async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
+async def test_a_recorded_meeting_is_visible_at_once(system: Running, token: dict[str, str]) -> None:
     registry, rat, reporting = (system.services[name] for name in ("registry", "rat", "reporting"))
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(headers=token, timeout=30) as client:
         ids = []
         position = ""
         for number in range(MEETINGS):
@@ -38,7 +38,7 @@ async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
             position = answer.headers["Dinkop-Position"]
         await client.get(f"{rat}/v1/cooperatives/{ids[-1]}/rats", params={"at_least": position})
     # A client that costs next to nothing itself: what is measured is the system.
-    times = await asyncio.to_thread(_record_and_look, rat, reporting, ids)
+    times = await asyncio.to_thread(_record_and_look, rat, reporting, ids, token)
     bare = await _bare(system)
     print(
         f"\nPOST to visible: p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms;"
@@ -47,11 +47,11 @@ async def test_a_recorded_meeting_is_visible_at_once(system: Running) -> None:
     assert percentile(times, 0.5) < 20 * bare
 
 
-def _record_and_look(rat: str, reporting: str, ids: list[str]) -> list[float]:
+def _record_and_look(rat: str, reporting: str, ids: list[str], token: dict[str, str]) -> list[float]:
     """Record a meeting of each cooperative and see it in its health; return the seconds each took."""
     writing, reading = (http.client.HTTPConnection(urlsplit(url).netloc) for url in (rat, reporting))
     meeting = {"book_year": 2023, "held_on": "2024-03-05", "members_total": 40, "members_present": 31}
-    body, headers = json.dumps(meeting), {"Content-Type": "application/json"}
+    body, headers = json.dumps(meeting), {"Content-Type": "application/json", **token}
     times = []
     for cooperative_id in ids:
         begun = time.perf_counter()
@@ -60,7 +60,7 @@ def _record_and_look(rat: str, reporting: str, ids: list[str]) -> list[float]:
         answer.read()
         assert answer.status == 201
         position = answer.headers["Dinkop-Position"]
-        reading.request("GET", f"/v1/health/{cooperative_id}?at_least={position}")
+        reading.request("GET", f"/v1/health/{cooperative_id}?at_least={position}", headers=token)
         seen = json.load(reading.getresponse())
         times.append(time.perf_counter() - begun)
         years: list[dict[str, Any]] = seen["book_years"]

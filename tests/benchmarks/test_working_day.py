@@ -34,7 +34,7 @@ DINKOP = Path(sys.executable).with_name("dinkop")
 
 
 async def test_a_rebuild_while_others_write_and_read_fails_no_read_and_slows_no_write_twofold(
-    home: Path, system: Running
+    home: Path, system: Running, token: dict[str, str]
 ) -> None:
     client = await nats.connect(system.nats_url)
     _dinkop(home, "pause", "all")  # the stream is filled behind the services' backs: live they would take their time
@@ -48,10 +48,10 @@ async def test_a_rebuild_while_others_write_and_read_fails_no_read_and_slows_no_
     for name in ("mentoring.requests", "mentoring.calendar"):
         _dinkop(home, "resume", name)
     await asyncio.to_thread(_settled, home)
-    quiet = await asyncio.to_thread(_load_for, system, lambda: time.sleep(QUIET_SECONDS))
+    quiet = await asyncio.to_thread(_load_for, system, token, lambda: time.sleep(QUIET_SECONDS))
     outcomes: list[dict[str, Any]] = []
     busy = await asyncio.to_thread(
-        _load_for, system, lambda: outcomes.extend(_dinkop(home, "rebuild", "health_status")["items"])
+        _load_for, system, token, lambda: outcomes.extend(_dinkop(home, "rebuild", "health_status")["items"])
     )
     [outcome] = outcomes
     before, during = percentile(quiet.writes, 0.99), percentile(busy.writes, 0.99)
@@ -97,6 +97,7 @@ class Load:
     """Requests for mentoring, so many a second, and reads of a kecamatan beside them."""
 
     system: Running
+    token: dict[str, str]
     writes: list[float] = field(default_factory=list)
     """Seconds each took, from the moment it was due: one that waits behind another counts its waiting."""
     reads: list[float] = field(default_factory=list)
@@ -135,7 +136,7 @@ class Load:
             due = begun + number / A_SECOND
             if self._done.wait(max(0.0, due - time.perf_counter())):
                 return
-            connection.request("POST", "/v1/requests", body, {"Content-Type": "application/json"})
+            connection.request("POST", "/v1/requests", body, {"Content-Type": "application/json", **self.token})
             answer = connection.getresponse()
             said = answer.read()
             self.writes.append(time.perf_counter() - due)
@@ -146,7 +147,7 @@ class Load:
         connection = http.client.HTTPConnection(urlsplit(self.system.services["reporting"]).netloc)
         while not self._done.wait(0.1):
             begun = time.perf_counter()
-            connection.request("GET", "/v1/kecamatan/35.07.21")
+            connection.request("GET", "/v1/kecamatan/35.07.21", headers=self.token)
             answer = connection.getresponse()
             said = json.load(answer)
             self.reads.append(time.perf_counter() - begun)
@@ -157,7 +158,7 @@ class Load:
             self.positions.append(sum(said["positions"].values()))
 
 
-def _load_for(system: Running, work: Any) -> Load:
-    with Load(system) as load:
+def _load_for(system: Running, token: dict[str, str], work: Any) -> Load:
+    with Load(system, token) as load:
         work()
     return load
