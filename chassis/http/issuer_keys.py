@@ -38,23 +38,14 @@ class IdentityUnavailable(Refusal):
     status = 503
 
 
-def algorithms_of(key: Key) -> frozenset[str]:
-    """Return the algorithms that a key may have signed with: the key says so, and never the token alone.
+def _may_sign(key: Key) -> bool:
+    """Tell whether tokens may be signed with a key: an asymmetric one, and of sufficient strength.
 
-    None for a key that is no asymmetric signing key of sufficient strength.
+    Which algorithm goes with it, what it is for, and its own word on both, joserfc checks with each token.
     """
-    fitting: frozenset[str] = frozenset()
     if isinstance(key, RSAKey):
-        fitting = frozenset({"RS256", "PS256"}) if key.raw_value.key_size >= FEWEST_RSA_BITS else fitting
-    elif isinstance(key, ECKey):
-        fitting = frozenset({"ES256"}) if key.curve_name == "P-256" else fitting
-    elif isinstance(key, OKPKey):
-        # RFC 9864 calls Ed25519 what RFC 8037 called EdDSA; issuers still say the latter.
-        fitting = frozenset({"EdDSA", "Ed25519"}) if key.curve_name == "Ed25519" else fitting
-    named = frozenset({key.alg} if key.alg else fitting)
-    # A key that names one of the two names is good for either: they are the same algorithm.
-    named = fitting if isinstance(key, OKPKey) and named & fitting else named
-    return fitting & named if key.get("use") in (None, "sig") else frozenset()
+        return key.raw_value.key_size >= FEWEST_RSA_BITS
+    return isinstance(key, ECKey | OKPKey) and key.curve_name in ("P-256", "Ed25519")
 
 
 class IssuerKeys:
@@ -119,7 +110,7 @@ def _usable(found: Mapping[str, Any]) -> dict[str, Key]:
             key = import_key(each)
         except (JoseError, ValueError, TypeError, KeyError):
             continue
-        if key.kid and algorithms_of(key):
+        if key.kid and _may_sign(key):
             usable.setdefault(key.kid, key)
     return usable
 

@@ -17,6 +17,7 @@ import pytest
 from eventually import eventually
 
 from dinkop.home import Home, Running
+from dinkop.issuer import environment_of
 from dinkop.processes import ProcessRecord
 
 FAKE_SYSTEM = Path(__file__).with_name("fake_system.py")
@@ -123,7 +124,7 @@ async def answers(url: str) -> dict[str, str]:
 
 
 async def test_up_runs_every_part_and_leaves_nothing_when_terminated(start: Start, port_base: int) -> None:
-    up = start(DINKOP_TODAY="2024-11-14", PGPORT="5999")
+    up = start(DINKOP_TODAY="2024-11-14", PGPORT="5999", DINKOP_TOKEN="somebody's", DINKOP_OIDC_ROLES_CLAIM="else")
     running = up.ready()
     assert alive(running) == set(PARTS)
     environment = await answers(running.services["rat"])
@@ -133,7 +134,10 @@ async def test_up_runs_every_part_and_leaves_nothing_when_terminated(start: Star
     assert environment["DINKOP_NATS_URL"] == running.nats_url == f"nats://127.0.0.1:{port_base + 5}"
     assert environment["DINKOP_NATS_MONITORING_URL"] == running.monitoring_url == f"http://127.0.0.1:{port_base + 6}"
     assert (environment["DINKOP_HOST"], environment["DINKOP_PORT"]) == ("127.0.0.1", str(port_base + 2))
-    assert "PGPORT" not in environment
+    assert not {"PGPORT", "DINKOP_TOKEN"} & environment.keys()
+    told = environment_of(up.home)
+    assert {name: environment[name] for name in told} == told
+    assert Path(environment["DINKOP_OIDC_JWKS"]).is_file()
 
     assert up.stopped_by(signal.SIGTERM) < 10
     assert alive(running) == set()
@@ -259,3 +263,9 @@ def test_it_runs_as_an_ordinary_user(start: Start, folder: Path, as_ordinary_use
     running = up.ready()
     assert {psutil.Process(record.pid).username() for record in running.processes.values()} == {"nobody"}
     assert up.stopped_by(signal.SIGTERM) < 10
+
+
+async def test_the_operators_own_issuer_goes_before_the_embedded_one(start: Start) -> None:
+    own = {"DINKOP_OIDC_ISSUER": "https://sso.example", "DINKOP_OIDC_AUDIENCE": "office"}
+    environment = await answers(start(**own).ready().services["rat"])
+    assert {name: value for name, value in environment.items() if name.startswith("DINKOP_OIDC_")} == own

@@ -1,6 +1,9 @@
 """An OpenID Connect provider as services meet it: found, followed as it rotates its keys, away, and back."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,6 +79,18 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
 def identity(provider: Provider, **more: Any) -> Identity:
     """Return what a service that is told of this provider believes."""
     return Identity.of(Settings(database_url="", oidc_issuer=provider.url, **more))
+
+
+@pytest.mark.parametrize(("issuer", "named"), [(None, "DINKOP_OIDC_ISSUER"), ("urn:office", "DINKOP_OIDC_JWKS")])
+def test_a_service_that_is_not_told_whom_to_believe_does_not_start_and_says_what_to_set(
+    issuer: str | None, named: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DINKOP_")}
+    environment |= {"DINKOP_DATABASE_URL": "postgresql://nowhere"} | ({"DINKOP_OIDC_ISSUER": issuer} if issuer else {})
+    words = [sys.executable, "-m", "services.registry"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{named}: needed")
 
 
 async def test_a_providers_keys_are_found_from_its_name_alone(provider: Provider) -> None:
