@@ -64,6 +64,7 @@ async def test_a_key_that_was_taken_back_ends_when_the_issuer_is_asked_again() -
     issuer = Issuer(NEW, OLD)
     keys = IssuerKeys(issuer, every=0.01, ask_again=1000)
     async with followed(keys):
+        await eventually(lambda: issuer.asked > 1)
         assert await keys.find("old")
         issuer.keys = [NEW]
 
@@ -120,8 +121,9 @@ async def test_a_file_of_keys_is_followed(tmp_path: Path, monkeypatch: pytest.Mo
             await keys.find("old")
         file.write_text(json.dumps({"keys": [OLD]}))
         assert await keys.find("old")
-        file.write_text(json.dumps({"keys": [NEW]}))
+        file.write_text(json.dumps({"keys": [NEW, OLD]}))
         assert await keys.find("new")
+        file.write_text(json.dumps({"keys": [NEW]}))
 
         async def ended() -> bool:
             return await keys.find("old") is None
