@@ -96,7 +96,7 @@ class Identity:
         if len(token) > LONGEST_TOKEN:
             raise InvalidToken("This is no token of the issuer: it is too long.")
         try:
-            signed = extract_compact(token.encode())
+            signed = extract_compact(token.encode(), registry=_registry)
             header = signed.headers()
             key_id, type_ = header.get("kid"), header.get("typ")
             if not isinstance(key_id, str):
