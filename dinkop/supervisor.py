@@ -19,8 +19,8 @@ from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.nats import EmbeddedNats
 from dinkop.embedded.postgres import EmbeddedPostgres
 from dinkop.home import Home, Running
-from dinkop.migrating import Migrate, migrations
 from dinkop.issuer import EmbeddedIssuer, environment_of
+from dinkop.migrating import Migrate, migrations
 from dinkop.ports import HOST, Ports
 from dinkop.processes import CannotStart, Patience, ProcessRecord, end_strangers, ended, explain, last_lines
 from dinkop.service import Service, ServiceCommand, python_module
