@@ -13,6 +13,7 @@ import httpx
 import pytest
 from alembic import command
 from eventually import eventually
+from issuing import ENVIRONMENT
 from nats.aio.client import Client
 from servers import PASSWORD, ROLE, Nats, Postgres, free_ports, migrate_database, name_of
 from sqlalchemy import Connection
@@ -80,12 +81,16 @@ async def test_it_is_waited_for(postgres: Postgres, served_url: str) -> None:
 @pytest.fixture
 def environment(served_url: str, nats: Nats, public_stream: Client) -> dict[str, str]:
     """What a service is told."""
-    return os.environ | {
-        "DINKOP_DATABASE_URL": served_url,
-        "DINKOP_NATS_URL": nats.url,
-        "DINKOP_NATS_MONITORING_URL": nats.monitoring_url,
-        "DINKOP_PORT": str(free_ports(1)[0]),
-    }
+    return (
+        os.environ
+        | ENVIRONMENT
+        | {
+            "DINKOP_DATABASE_URL": served_url,
+            "DINKOP_NATS_URL": nats.url,
+            "DINKOP_NATS_MONITORING_URL": nats.monitoring_url,
+            "DINKOP_PORT": str(free_ports(1)[0]),
+        }
+    )
 
 
 @pytest.fixture
