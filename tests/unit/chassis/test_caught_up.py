@@ -36,6 +36,7 @@ def call_on(read_models: Any) -> tuple[Call, Runtime]:
         wake=lambda: None,
         reachable=lambda: None,
         operations=None,  # type: ignore[arg-type]
+        door=None,  # type: ignore[arg-type]
     )
     request: Any = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(runtime=runtime)))
     return Call(request), runtime
