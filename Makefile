@@ -54,6 +54,9 @@ restore-drill: setup ## lose the stream, a database, the machine, and see that e
 contracts: setup ## write schemas and examples anew; refuses what a consumer would not survive
 	@$(BIN)/python -m contracts.generate
 
+release-contracts: setup ## freeze what the contracts promise now as their next version
+	@$(BIN)/python -m contracts.releases && $(BIN)/python -m contracts.generate
+
 samples: setup ## add approved samples of new stored events, kept for ever
 	@PYTHONPATH=.:tests $(BIN)/python tests/contracts/samples.py
 
@@ -72,4 +75,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers bench restore-drill contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e test-containers bench restore-drill contracts release-contracts samples format lock migration clean

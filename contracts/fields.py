@@ -37,7 +37,7 @@ type Changes = Annotated[
 class AboutCooperative(PublicEvent):
     """Something happened to one cooperative."""
 
-    cooperative_id: UUID
+    cooperative_id: UUID = Field(description="The cooperative, as the registry knows it; also `ce-subject`")
     kecamatan_code: KecamatanCode | None = Field(
         description="The cooperative's kecamatan after this event; null when it could not be resolved"
     )

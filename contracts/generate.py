@@ -1,4 +1,4 @@
-"""Writes schemas/ and examples/ from the event types: `python -m contracts.generate [--check]`."""
+"""Writes schemas, examples, AsyncAPI and reference from the event types: `python -m contracts.generate [--check]`."""
 
 import json
 import sys
@@ -6,49 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
-
+from contracts import asyncapi, reference, releases
 from contracts.catalogue import EVENTS
 from contracts.compatibility import breaks
-from contracts.envelope import PublicEvent
+from contracts.description import path, schema
 from contracts.examples import EXAMPLES
 
 CONTRACTS = Path(__file__).parent
 GENERATED = ("schemas", "examples")
+"""Folders that hold nothing else."""
+ASYNCAPI = "asyncapi.json"
+REFERENCE = "../docs/reference/events.md"
 
 
-class _PlainSchema(GenerateJsonSchema):
-    """Without a title on every field: it only repeats the field's name."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-
-def schema(event: type[PublicEvent]) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of an event's data, as readers must accept it.
-
-    Properties that later versions of the event may add are not listed, and allowed: readers ignore them.
-    """
-    return {
-        **event.model_json_schema(schema_generator=_PlainSchema),
-        "$schema": GenerateJsonSchema.schema_dialect,
-        "$id": event.schema_id(),
-    }
-
-
-def path(folder: str, event: type[PublicEvent]) -> str:
-    """Return where an event's schema or example stands, relative to contracts/."""
-    return f"{folder}/{event.service}/{event.type_name()}.v{event.schema_version}.json"
-
-
-def generated() -> dict[str, str]:
-    """Return every generated file: its path relative to contracts/, and its text."""
-    documents = {path("schemas", event): schema(event) for event in EVENTS}
+def generated(version: str = "") -> dict[str, str]:
+    """Return every generated file: its path relative to contracts/, and its text. `version` is that of all."""
+    version = version or releases.newest()
+    documents: dict[str, Any] = {path("schemas", event): schema(event) for event in EVENTS}
     documents |= {path("examples", type(example.event)): example.message() for example in EXAMPLES}
-    return {
+    files = {
         name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         for name, document in documents.items()
     }
+    # In the order in which one reads it.
+    files[ASYNCAPI] = json.dumps(asyncapi.document(EVENTS, version), indent=2, ensure_ascii=False) + "\n"
+    files[REFERENCE] = reference.page(EVENTS, version)
+    return files
 
 
 def drift(root: Path, files: Mapping[str, str]) -> list[str]:
@@ -62,7 +45,14 @@ def drift(root: Path, files: Mapping[str, str]) -> list[str]:
 
 
 def broken(root: Path, files: Mapping[str, str]) -> list[str]:
-    """Return what the generated schemas would break that the committed ones under `root` promise."""
+    """Return what the generated schemas would break that the committed ones or a release under `root` promise."""
+    return [
+        *releases.broken(root, releases.promises()),
+        *_broken_since(root, files),
+    ]
+
+
+def _broken_since(root: Path, files: Mapping[str, str]) -> list[str]:
     return [
         f"{name}: {problem}"
         for name, text in sorted(_committed(root).items())
@@ -95,11 +85,15 @@ def main(arguments: Sequence[str], root: Path = CONTRACTS) -> int:
 
 
 def _committed(root: Path) -> dict[str, str]:
-    return {
+    found = {
         file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")
         for folder in GENERATED
         for file in (root / folder).rglob("*.json")
     }
+    for name in (ASYNCAPI, REFERENCE):
+        if (root / name).exists():
+            found[name] = (root / name).read_text(encoding="utf-8")
+    return found
 
 
 def _complain(lines: Iterable[str], code: int = 1) -> int:

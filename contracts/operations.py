@@ -20,12 +20,12 @@ class ProjectionRebuilt(PublicEvent):
     unless the projection's `version` changed or an operator accepted it. `code` is a digest of the code that did it.
     """
 
-    projection_id: UUID
+    projection_id: UUID = Field(description="The projection; also `ce-subject`")
     projection: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="Without its service")]
-    generation: int
-    version: int
+    generation: int = Field(description="The number of the new copy of its rows")
+    version: int = Field(description="Of the projection's rules")
     code: Digest
-    positions: dict[str, int]
+    positions: dict[str, int] = Field(description="Per service, the last event it was read up to")
     rows: Count
     digest: Digest
     added: Count

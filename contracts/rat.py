@@ -8,7 +8,10 @@ from pydantic import Field
 from contracts.envelope import PublicEvent
 from contracts.fields import AboutCooperative, BookYear, Changes, Count, Rupiah
 
-type MeetingMode = Literal["in_person", "online", "written"]
+type MeetingMode = Annotated[
+    Literal["in_person", "online", "written"],
+    Field(description="How the members met"),
+]
 type RATSource = Annotated[Literal["office", "ods", "nik_grade"], Field(description="Where the record came from")]
 type AttestationSource = Annotated[
     Literal["nik_grade"], Field(description="What attests it: the Ministry gave a grade that needs this meeting")
@@ -27,7 +30,7 @@ class RATEvent(AboutCooperative):
 class RATHeld(RATEvent):
     """A cooperative's annual members' meeting for a book year was recorded."""
 
-    held_on: date
+    held_on: date = Field(description="The day of the meeting")
     reported_on: date | None = Field(None, description="When the cooperative told the office")
     verified_on: date | None = Field(None, description="When the office verified it")
     mode: MeetingMode | None = None
@@ -47,20 +50,20 @@ class RATHeld(RATEvent):
 class RATVerified(RATEvent):
     """The office verified the record of an annual meeting."""
 
-    verified_on: date
+    verified_on: date = Field(description="The day the office verified it")
 
 
 class RATCorrected(RATEvent):
     """The record of an annual meeting was corrected; an earlier verification falls."""
 
     changes: Changes
-    reason: str
+    reason: str = Field(description="Why, in the officer's words")
 
 
 class RATAnnulled(RATEvent):
     """The record of an annual meeting was declared void; the book year can be recorded again."""
 
-    reason: str
+    reason: str = Field(description="Why, in the officer's words")
 
 
 class RATAttested(RATEvent):
@@ -73,16 +76,16 @@ class RATAttested(RATEvent):
 class RATPlanned(RATEvent):
     """A cooperative announced when and where it will hold its annual meeting."""
 
-    planned_on: date
-    venue: str
+    planned_on: date = Field(description="The day it is to be held")
+    venue: str = Field(description="Where, as announced")
 
 
 class WarningIssued(RATEvent):
     """The office warned a cooperative that it had not held its annual meeting."""
 
     level: WarningLevel
-    letter_number: str
-    letter_date: date
+    letter_number: str = Field(description="Of the letter of warning, as written")
+    letter_date: date = Field(description="The day of the letter")
 
 
 EVENTS: tuple[type[PublicEvent], ...] = (

@@ -12,11 +12,23 @@ type Nik = Annotated[str, Field(pattern=r"^[0-9]{13}$", description="Nomor Induk
 type NikGrade = Annotated[
     Literal["A", "B", "C1", "C2", "D"], Field(description="The Ministry's grade of reported meetings")
 ]
-type Tier = Literal["primary", "secondary"]
-type Scope = Literal["regency", "province", "national"]
-type CooperativeType = Literal["consumer", "savings_and_loan", "producer", "marketing", "service"]
+type Tier = Annotated[
+    Literal["primary", "secondary"],
+    Field(description="primary: of persons; secondary: of cooperatives"),
+]
+type Scope = Annotated[
+    Literal["regency", "province", "national"],
+    Field(description="How far its members live apart; says who supervises it"),
+]
+type CooperativeType = Annotated[
+    Literal["consumer", "savings_and_loan", "producer", "marketing", "service"],
+    Field(description="Jenis koperasi, by law"),
+]
 type Existence = Literal["registered", "found", "moved", "dormant", "not_found", "removal_proposed", "dissolved"]
-type Finding = Literal["found", "moved", "dormant", "not_found"]
+type Finding = Annotated[
+    Literal["found", "moved", "dormant", "not_found"],
+    Field(description="dormant: there, but not operating; not_found: neither office nor members"),
+]
 type CooperativeSource = Annotated[Literal["ods", "office", "manual"], Field(description="Where the record came from")]
 type RecordSource = Annotated[Literal["ods", "office"], Field(description="Whose list the change was read from")]
 
@@ -30,7 +42,7 @@ class RegistryEvent(AboutCooperative):
 class CooperativeRegistered(RegistryEvent):
     """A cooperative entered the register, by hand or from a list of the Ministry or the office."""
 
-    name: str
+    name: str = Field(description="As the register writes it")
     legal_entity_number: str | None = Field(description="Nomor badan hukum, as written")
     legal_entity_date: date | None = Field(description="When it became a legal entity; its first book year")
     nik: Nik | None = None
@@ -38,8 +50,8 @@ class CooperativeRegistered(RegistryEvent):
     scope: Scope | None = None
     type: CooperativeType | None = None
     group: str | None = Field(None, description="The Ministry's grouping, e.g. Kop. Wanita")
-    sector: str | None = None
-    address: str | None = None
+    sector: str | None = Field(None, description="Sektor usaha, as the Ministry names it")
+    address: str | None = Field(None, description="Of its seat, as written")
     village_code: VillageCode | None = None
     kecamatan_text: str | None = Field(None, description="The kecamatan as written, when it could not be resolved")
     members_total: Count | None = None
@@ -51,7 +63,7 @@ class CooperativeCorrected(RegistryEvent):
     """The office corrected what had been wrong in a cooperative's record from the start."""
 
     changes: Changes
-    reason: str
+    reason: str = Field(description="Why, in the officer's words")
 
 
 class CooperativeRelocated(RegistryEvent):
@@ -59,18 +71,18 @@ class CooperativeRelocated(RegistryEvent):
 
     kecamatan_code: KecamatanCode = Field(description="Where it moved to")
     village_code: VillageCode | None = None
-    address: str
+    address: str = Field(description="Of the new seat, as written")
     effective_on: date = Field(description="First day at the new seat")
 
 
 class CooperativeTraced(RegistryEvent):
     """An officer went to look for a cooperative and reported what was there."""
 
-    traced_on: date
-    signboard_found: bool
-    office_found: bool
-    members_reached: bool
-    operating: bool
+    traced_on: date = Field(description="The day of the visit")
+    signboard_found: bool = Field(description="Its signboard stood there")
+    office_found: bool = Field(description="Its office was there")
+    members_reached: bool = Field(description="Board or members could be spoken to")
+    operating: bool = Field(description="It does business")
     village_letter_number: str | None = Field(None, description="Number of the village's letter about its existence")
     finding: Finding
 
@@ -78,24 +90,24 @@ class CooperativeTraced(RegistryEvent):
 class RemovalProposed(RegistryEvent):
     """The office asked the Ministry to remove a cooperative from the register."""
 
-    letter_number: str
+    letter_number: str = Field(description="Of the office's letter to the Ministry")
     letter_date: date = Field(description="From this day on the removal counts as proposed")
-    grounds: str
+    grounds: str = Field(description="Why it should be removed")
 
 
 class RemovalApproved(RegistryEvent):
     """The Ministry dissolved a cooperative; it counts no longer from the day of the decision."""
 
-    decree_number: str
-    decided_on: date
+    decree_number: str = Field(description="Of the decision, as written")
+    decided_on: date = Field(description="The day of the decision")
     authority: str = Field(description="Who decided")
 
 
 class RemovalRejected(RegistryEvent):
     """The Ministry refused to remove a cooperative; the last finding holds again."""
 
-    decree_number: str
-    decided_on: date
+    decree_number: str = Field(description="Of the decision, as written")
+    decided_on: date = Field(description="The day of the decision")
     authority: str = Field(description="Who decided")
 
 

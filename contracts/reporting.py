@@ -9,7 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from contracts.envelope import PublicEvent, timestamp
 from contracts.fields import AboutCooperative, Count, KecamatanCode
 
-type HealthStatus = Literal["not_yet_due", "healthy", "on_track", "inconsistent", "lapsed"]
+type HealthStatus = Annotated[
+    Literal["not_yet_due", "healthy", "on_track", "inconsistent", "lapsed"],
+    Field(
+        description="healthy: all three book years held; on_track: all of one or two; inconsistent: some; lapsed: none"
+    ),
+]
 type Policy = Annotated[str, Field(description="Name of the rule that was applied, e.g. rat-3y-2024")]
 
 
@@ -47,7 +52,7 @@ class AboutCamatReport(PublicEvent):
 
     service: ClassVar[str] = "reporting"
 
-    report_id: UUID
+    report_id: UUID = Field(description="The report; also `ce-subject`")
     kecamatan_code: KecamatanCode
 
 
@@ -58,7 +63,7 @@ class CamatReportIssued(AboutCamatReport):
         pattern=r"^[0-9]{4}-(Q[1-4]|S[12]|(0[1-9]|1[0-2]))$",
         description="A quarter (2026-Q3), semester (2026-S1) or month (2026-07)",
     )
-    issued_on: date
+    issued_on: date = Field(description="The day it was issued")
     as_of: date = Field(description="The day whose state it shows")
     known_at: Annotated[datetime, PlainSerializer(timestamp, return_type=str)] = Field(
         description="By what had been recorded then"
@@ -72,15 +77,15 @@ class CamatReportIssued(AboutCamatReport):
 class CamatReportAcknowledged(AboutCamatReport):
     """The camat confirmed having received a report."""
 
-    acknowledged_on: date
+    acknowledged_on: date = Field(description="The day the camat confirmed")
 
 
 class CamatFollowUpRecorded(AboutCamatReport):
     """The camat, or somebody for them, did something about a cooperative of a report."""
 
-    cooperative_id: UUID
+    cooperative_id: UUID = Field(description="Which cooperative was followed up")
     action: str = Field(description="What was done, in a few words")
-    done_on: date
+    done_on: date = Field(description="The day it was done")
 
 
 EVENTS: tuple[type[PublicEvent], ...] = (

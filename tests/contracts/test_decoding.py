@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chassis.definitions.decoding import decoder
-from contracts import generate
 from contracts.catalogue import EVENTS
+from contracts.description import schema as schema_of
 from contracts.envelope import PublicEvent
 from contracts.examples import EXAMPLES, Example
 from contracts.rat import RATHeld
@@ -121,7 +121,7 @@ def instances(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
 @cache
 def documents(event: type[PublicEvent]) -> st.SearchStrategy[Any]:
     """Return data of an event, as its schema allows it."""
-    schema = generate.schema(event)
+    schema = schema_of(event)
     return instances(schema, schema)
 
 

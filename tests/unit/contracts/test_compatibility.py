@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 
 from contracts.compatibility import breaks
-from contracts.generate import schema
+from contracts.description import schema
 
 
 class Visit(BaseModel):
