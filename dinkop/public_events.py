@@ -1,7 +1,8 @@
 """Reading the stream from the command line: follow it, find one event, export a stamped snapshot."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+import os
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,14 @@ from uuid import UUID
 from chassis.engine.ports import LogMessage
 from chassis.messaging import connection
 from chassis.messaging.feed import JetStreamFeed
+from chassis.storage.durable import sync_folder
+from contracts.completeness import Manifest, OutOfOrder, fingerprint
 from contracts.envelope import SERVICES, STREAM
+from dinkop.completeness import BEFORE_DATA, kecamatan_of, six_digits
 from dinkop.system import Failed, System
+
+STAMP = 1_000
+"""Characters kept for the first line of a snapshot: four services, 33 kecamatan."""
 
 
 def cloud_event(message: LogMessage) -> dict[str, Any]:
@@ -52,31 +59,54 @@ async def find(system: System, event_id: UUID) -> LogMessage:
     raise Failed(f"The stream has no event {event_id}.")
 
 
-async def export(system: System, path: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-    """Write every event up to now as JSON lines, after a first line that says up to where.
+def line(message: LogMessage) -> str:
+    """Return an event as a line of a snapshot: CloudEvents JSON whose last member, the data, has its very bytes.
 
-    A reader that goes on after `log_sequence` of that first line misses nothing and gets nothing twice. The
-    file appears whole or not at all.
+    Raises Failed when they don't go into a line.
     """
+    event = cloud_event(message)
+    del event["data"]
+    if b"\n" in message.data or b"\r" in message.data:
+        raise Failed(f"Event {event['id']} has line breaks in its data; a snapshot has an event a line.")
+    attributes = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return attributes[:-1] + BEFORE_DATA + message.data.decode() + "}\n"
+
+
+async def export(
+    system: System, path: Path, kecamatan: Collection[str], progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Write every event up to now, or those of some kecamatan, as JSON lines, after a first line with what there is.
+
+    A reader that goes on after `log_sequence` of that first line, on the stream of this `incarnation`, misses nothing
+    and gets nothing twice; on another one it begins with the first event and passes over what it has. The file
+    appears whole, on disk, or not at all.
+    """
+    chosen = six_digits(kecamatan)
     part = path.with_name(path.name + ".part")
     positions: dict[str, int] = {}
-    events = 0
+    held = Manifest()
     async with connection.connect(system.running.nats_url, "dinkop-export") as broker:
         feed = JetStreamFeed(connection.client(broker))
         head, identity = await feed.head(), await feed.identity()
         try:
             with part.open("w", encoding="utf-8") as lines:
                 # The stamp comes first, so that it is found without reading all; its length is kept for it.
-                lines.write(" " * 500 + "\n")
+                lines.write(" " * STAMP + "\n")
                 if head:
                     async with aclosing(feed.follow(frozenset(SERVICES), 0)) as batches:
                         async for batch in batches:
                             for message in batch:
                                 if message.log_sequence > head:
                                     break
-                                positions[message.service] = int(message.headers["ce-sequence"])
-                                lines.write(json.dumps(cloud_event(message), ensure_ascii=False) + "\n")
-                                events += 1
+                                number = int(message.headers["ce-sequence"])
+                                positions[message.service] = number
+                                filed = kecamatan_of(message.data)
+                                if chosen and filed not in chosen:
+                                    continue
+                                id_, subject = message.headers["ce-id"], message.headers["ce-subject"]
+                                fingerprint_ = fingerprint(number, id_, message.type, subject, message.data)
+                                held.add(message.service, filed, number, fingerprint_)
+                                lines.write(line(message))
                             progress(min(batch[-1].log_sequence, head) if batch else 0, head)
                             if batch and batch[-1].log_sequence >= head:
                                 break
@@ -84,12 +114,19 @@ async def export(system: System, path: Path, progress: Callable[[int, int], None
                     "stream": STREAM,
                     "incarnation": identity,
                     "log_sequence": head,
-                    "events": events,
+                    "events": held.events,
                     "positions": positions,
+                    "kecamatan": sorted(chosen) or None,
+                    "digest": held.digest,
                 }
                 lines.seek(0)
                 lines.write(json.dumps(stamp))
+                lines.flush()
+                os.fsync(lines.fileno())
             part.replace(path)
+            sync_folder(path.parent)
+        except OutOfOrder as problem:
+            raise Failed(f"The stream is damaged ({problem}): see `dinkop reconcile`.") from problem
         finally:
             part.unlink(missing_ok=True)
     return stamp

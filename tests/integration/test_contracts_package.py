@@ -29,7 +29,8 @@ for promised in released().values():
     for promise in promised.values():
         headers, data = promise["example"]["headers"], promise["example"]["data"]
         envelope = Envelope.from_headers(headers)
-        event = CATALOGUE[envelope.service, envelope.type, envelope.schema_version].model_validate_json(json.dumps(data))
+        model = CATALOGUE[envelope.service, envelope.type, envelope.schema_version]
+        event = model.model_validate_json(json.dumps(data))
         assert json.loads(event.model_dump_json()).items() >= data.items()
         read += 1
 assert read >= len(EXAMPLES)
