@@ -6,6 +6,7 @@ import typer
 
 from dinkop.commands import (
     backing_up,
+    consumer_testing,
     events,
     forgetting,
     importing,
@@ -34,6 +35,7 @@ app.add_typer(issuing.commands)
 app.add_typer(issuing.issuer, name="issuer")
 app.add_typer(parked.commands, name="parked")
 app.add_typer(events.commands, name="events")
+app.add_typer(consumer_testing.commands)
 
 
 def main() -> None:
