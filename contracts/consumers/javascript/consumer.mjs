@@ -19,7 +19,7 @@ const BATCH = 500;
 /** Do your own work with an event. Do not fail on a type or field you do not know: later versions bring them. */
 function handle(type, subject, content) {}
 
-/** An event came before one that is due: that one is late, or lost. */
+/** An event that is due doesn't come, though later ones do. */
 class Gap extends Error {}
 /** What was taken can't be kept, or an event can't be read: trying again won't help. */
 class Stop extends Error {}
@@ -46,17 +46,21 @@ export class Store {
     }
   }
 
-  /** Take events, those that came before passed over; return how many are done with, on disk.
-   *  Fewer than came: the next one was not due. The rest must not be acknowledged. */
+  /** Take events; return of each whether it is done with, on disk, now or before. Who gets everything takes each
+   *  service's events in order. One that isn't done with is early: it must not be acknowledged, and given again when
+   *  the one before has come. */
   take(events) {
     const lines = [];
-    let done = 0;
+    const done = [];
     for (const { headers, data } of events) {
       const [service, type] = headers["ce-type"].split(".").slice(-3, -1);
       const sequence = Number(headers["ce-sequence"]);
       const [id, subject] = [headers["ce-id"], headers["ce-subject"]];
       if (!this.#ids.has(id)) {
-        if (this.#everything && sequence > (this.#last.get(service) ?? 0) + 1) break;
+        if (this.#everything && sequence > (this.#last.get(service) ?? 0) + 1) {
+          done.push(false);
+          continue;
+        }
         const content = JSON.parse(data.toString());
         const kecamatan = (content.kecamatan_code ?? "000000").replaceAll(".", "");
         const fingerprint = sha256(`${sequence} ${id} ${type} ${subject} `, data);
@@ -67,7 +71,7 @@ export class Store {
         lines.push(`${service} ${sequence} ${id} ${kecamatan} ${fingerprint}\n`);
         this.#remember(service, sequence, id, kecamatan, fingerprint);
       }
-      done += 1;
+      done.push(true);
     }
     if (lines.length) {
       writeSync(this.#file, lines.join(""));
@@ -83,10 +87,9 @@ export class Store {
     this.#last.set(service, Math.max(sequence, this.#last.get(service) ?? 0));
   }
 
-  /** Say what is missing before an event that could not be taken. */
-  due({ headers }) {
-    const service = headers["ce-type"].split(".").at(-3);
-    return `${service}: ${(this.#last.get(service) ?? 0) + 1} is due, ${headers["ce-sequence"]} came`;
+  /** Say what is due of a service. */
+  due(service) {
+    return `${service}:${(this.#last.get(service) ?? 0) + 1} has not come`;
   }
 
   /** Return range, count and digest of a service in a kecamatan (or `all`), up to a number. */
@@ -135,7 +138,7 @@ async function load(store, path) {
   let stamp;
   let waiting = [];
   const take = () => {
-    if (store.take(waiting) < waiting.length) throw new Error(`${path} is damaged: an event is missing in it.`);
+    if (store.take(waiting).includes(false)) throw new Error(`${path} is damaged: an event is missing in it.`);
     waiting = [];
   };
   for await (const line of lines(createReadStream(path))) {
@@ -157,40 +160,47 @@ async function load(store, path) {
   console.log(`${stamp.events} events in ${path}.`);
 }
 
-const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const headersOf = (message) => Object.fromEntries(message.headers.keys().map((name) => [name, message.headers.get(name)]));
 
 /** One connection. When anything goes wrong it is given up, and another begun: there is no half way. */
-async function session(agency, store, once, pause) {
+async function session(agency, store, once) {
   const { connect } = await import("@nats-io/transport-node");
   const { jetstream } = await import("@nats-io/jetstream");
   const { url, user, password, stream, durable, inbox_prefix: inboxPrefix } = agency;
   const connection = await connect({ servers: url.split(","), user, pass: password, inboxPrefix, reconnect: false });
   try {
     const consumer = await jetstream(connection).consumers.get(stream, durable);
-    const info = await consumer.info();
-    pause.milliseconds = info.config.ack_wait / 1e6;
-    // Those on their way would come after newer ones. When their time is up, they come first.
-    if (info.num_ack_pending) await sleep(pause.milliseconds);
+    // What came before its turn, because the one due was on its way when something broke: that will come again.
+    const early = new Map();
+    let [due, since] = ["", 0];
     for (;;) {
-      const messages = [];
-      for await (const message of await consumer.fetch({ max_messages: BATCH, expires: 1000 })) messages.push(message);
-      const events = messages.map((message) => ({
-        headers: Object.fromEntries(message.headers.keys().map((name) => [name, message.headers.get(name)])),
-        data: Buffer.from(message.data),
-      }));
+      let came = 0;
+      for await (const message of await consumer.fetch({ max_messages: BATCH, expires: 1000 })) {
+        const headers = headersOf(message);
+        const service = headers["ce-type"].split(".").at(-3);
+        const sequence = Number(headers["ce-sequence"]);
+        early.set(`${service} ${sequence}`, { message, service, sequence, headers, data: Buffer.from(message.data) });
+        came += 1;
+      }
+      const waiting = [...early].sort(([, one], [, other]) => one.sequence - other.sequence);
       let done;
       try {
-        done = store.take(events);
+        done = store.take(waiting.map(([, event]) => event));
       } catch (problem) {
         throw new Stop(problem.message);
       }
-      for (const message of messages.slice(0, done)) message.ack(); // after it is on disk, never before
-      if (done < events.length) throw new Gap(store.due(events[done]));
-      if (!messages.length) {
-        await connection.flush();
-        const now = await consumer.info(); // it may be gone, with the stream
-        if (once && !now.num_pending && !now.num_ack_pending) return;
-      }
+      waiting.forEach(([place, { message }], at) => {
+        if (!done[at]) return;
+        message.ack(); // after it is on disk, never before
+        early.delete(place);
+      });
+      if (came && !early.size) continue;
+      await connection.flush();
+      const info = await consumer.info(); // it may be gone, with the stream
+      if (once && !info.num_pending && !info.num_ack_pending) return;
+      const now = early.size ? store.due(early.values().next().value.service) : "";
+      if (now !== due) [due, since] = [now, Date.now()];
+      else if (due && Date.now() - since > (3 * info.config.ack_wait) / 1e6) throw new Gap(due);
     }
   } finally {
     await connection.close();
@@ -199,21 +209,14 @@ async function session(agency, store, once, pause) {
 
 /** Take the events of an agency, whatever happens to the connection. Throws Gap when events are missing. */
 async function consume(agency, store, once) {
-  const pause = { milliseconds: 1000 };
-  for (let before = ""; ; await sleep(pause.milliseconds)) {
+  for (;;) {
     try {
-      return await session(agency, store, once, pause);
+      return await session(agency, store, once);
     } catch (problem) {
-      if (problem instanceof Gap) {
-        if (problem.message === before) throw problem;
-        before = problem.message;
-        console.error(`${before}; perhaps it is late. Looking again.`);
-      } else if (problem instanceof Stop) {
-        throw problem;
-      } else {
-        console.error(`The connection is lost (${problem.message}). Trying again.`);
-      }
+      if (problem instanceof Gap || problem instanceof Stop) throw problem;
+      console.error(`The connection is lost (${problem.message}). Trying again.`);
     }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
 
@@ -225,7 +228,7 @@ async function answerTests(store) {
     if (asked.do === "manifest") answer = store.manifest();
     else {
       const event = { headers: asked.headers, data: Buffer.from(asked.data) };
-      answer = store.take([event]) ? { ack: true } : { ack: false, why: store.due(event) };
+      answer = { ack: store.take([event])[0] };
     }
     process.stdout.write(JSON.stringify(answer) + "\n");
   }
@@ -265,7 +268,7 @@ async function main() {
     return 0;
   } catch (problem) {
     if (problem instanceof Gap) {
-      console.error(`Events are missing. ${problem.message}. Nothing after it was taken: tell the office.`);
+      console.error(`Events are missing: ${problem.message}. None after it was taken: tell the office.`);
     } else console.error(problem.message);
     return 1;
   }

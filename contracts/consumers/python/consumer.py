@@ -14,22 +14,23 @@ import asyncio
 import json
 import sqlite3
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
-from itertools import batched
+from itertools import batched, compress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import nats.errors
-from faststream import Context
-from faststream.middlewares import AckPolicy
-from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.message import NatsBatchMessage
+from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
+from nats.aio.msg import Msg
 
 EVERYTHING = ["dinkop.v1.>"]
 BATCH = 500
+CONNECT = 5
+"""Seconds that the server has to answer."""
 LOOK = 1.0
 """Seconds after which the server is asked whether the consumer is still there."""
 SCHEMA = """
@@ -39,7 +40,6 @@ CREATE TABLE IF NOT EXISTS events (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cooperatives (id TEXT PRIMARY KEY, events INTEGER NOT NULL, last_event TEXT NOT NULL);
 """
-Batch = Annotated[NatsBatchMessage, Context("message")]
 
 
 class Event(NamedTuple):
@@ -60,7 +60,7 @@ def handle(database: sqlite3.Connection, type_: str, subject: str, content: dict
 
 
 class Gap(Exception):
-    """An event came before one that is due: that one is late, or lost."""
+    """An event that is due doesn't come, though later ones do."""
 
 
 class Store:
@@ -74,19 +74,16 @@ class Store:
         self.database.execute("PRAGMA synchronous = FULL")  # on disk before it is acknowledged
         self._everything = everything
 
-    def take(self, events: Iterable[Event]) -> int:
-        """Take events in one transaction, those that came before passed over; return how many are done with.
+    def take(self, events: Iterable[Event]) -> list[bool]:
+        """Take events in one transaction; return of each whether it is done with, now or before.
 
-        Fewer than came: the next one was not due. The rest must not be acknowledged.
+        Who gets everything takes each service's events in order. One that isn't done with is early: it must not be
+        acknowledged, and given again when the one before has come.
         """
-        done = 0
         last = dict(self.database.execute("SELECT service, max(sequence) FROM events GROUP BY service"))
         self.database.execute("BEGIN IMMEDIATE")
         try:
-            for event in events:
-                if not self._take_one(event, last):
-                    break
-                done += 1
+            done = [self._take_one(event, last) for event in events]
             self.database.execute("COMMIT")
         except BaseException:
             self.database.execute("ROLLBACK")
@@ -111,11 +108,10 @@ class Store:
         last[service] = max(sequence, last.get(service, 0))
         return True
 
-    def due(self, event: Event) -> str:
-        """Say what is missing before an event that could not be taken."""
-        service = event.headers["ce-type"].split(".")[-3]
+    def due(self, service: str) -> str:
+        """Say what is due of a service."""
         [(last,)] = self.database.execute("SELECT coalesce(max(sequence), 0) FROM events WHERE service = ?", (service,))
-        return f"{service}: {last + 1} is due, {event.headers['ce-sequence']} came"
+        return f"{service}:{last + 1} has not come"
 
     def part(self, service: str, kecamatan: str, until: int = 2**53) -> dict[str, Any]:
         """Return range, count and digest of a service in a kecamatan (or `all`), up to a number."""
@@ -156,7 +152,7 @@ class Store:
         with snapshot.open(encoding="utf-8") as lines:
             stamp = json.loads(lines.readline())
             for events in batched(from_snapshot(lines), 2 * BATCH):
-                if self.take(events) < len(events):
+                if not all(self.take(events)):
                     raise ValueError(f"{snapshot} is damaged: an event is missing in it. Ask for a new one.")
         held = self.manifest()
         if held["events"] < stamp["events"] or (
@@ -175,90 +171,67 @@ def from_snapshot(lines: Iterable[str]) -> Iterator[Event]:
 
 
 class Session:
-    """One connection. When anything goes wrong it is given up, and another begun: there is no half way."""
+    """One subscription, over a broker that connects again by itself. When the stream is gone, another is begun."""
 
     def __init__(self, agency: dict[str, Any], store: Store) -> None:
         self._stream, self._durable = agency["stream"], agency["durable"]
         self._store = store
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.pause = 0.0
-        """Seconds after which what was on its way and not acknowledged will be delivered again."""
+        self._early: dict[tuple[str, int], Msg] = {}
+        """What came before its turn, because the one due was on its way when something broke: it will come again."""
         self._broker = NatsBroker(
             agency["url"].split(","),
             security=SASLPlaintext(agency["user"], agency["password"]),
             inbox_prefix=agency["inbox_prefix"],
-            allow_reconnect=False,
-            connect_timeout=5,
+            max_reconnect_attempts=-1,
+            connect_timeout=CONNECT,
             logger=None,
         )
-        self._broker.subscriber(
-            agency["filter_subjects"][0],
-            stream=JStream(self._stream, declare=False),
-            durable=self._durable,
-            pull_sub=PullSub(batch_size=BATCH, timeout=LOOK, batch=True),
-            ack_policy=AckPolicy.MANUAL,
-            decoder=_undecoded,
-        )(self._receive)
 
     async def run(self, *, once: bool) -> None:
         """Take what comes, for ever or `once` all there is. Raises Gap, or a NATS error."""
-        try:
-            await self._broker.connect()
-            info = await self._look()
-            if info.num_ack_pending:
-                # Those would come after newer ones. When their time is up, they come first.
-                await asyncio.sleep(self.pause)
-            await self._broker.start()
-            while not (once and info.num_pending == info.num_ack_pending == 0):
-                await asyncio.wait({self._ended}, timeout=LOOK)
-                if self._ended.done():
-                    self._ended.result()
-                info = await self._look()
-        finally:
-            self._ended.cancel()
-            with suppress(nats.errors.Error):
-                await self._broker.stop()
+        due, since = "", 0.0
+        async with self._broker:
+            jetstream = self._broker.connection.jetstream()
+            # Not a subscriber of FastStream: that would hold a part of a batch back until it is full.
+            subscription = await jetstream.pull_subscribe_bind(self._durable, self._stream)
+            while True:
+                messages: list[Msg] = []
+                with suppress(TimeoutError):
+                    messages = await subscription.fetch(BATCH, timeout=LOOK)
+                await self._take(messages)
+                if messages and not self._early:
+                    continue
+                # The consumer may be gone, with the stream; then nobody would say so.
+                async with asyncio.timeout(CONNECT):
+                    info = await jetstream.consumer_info(self._stream, self._durable)
+                if once and info.num_pending == info.num_ack_pending == 0:
+                    return
+                now = self._store.due(min(self._early)[0]) if self._early else ""
+                if now != due:
+                    due, since = now, time.monotonic()
+                elif due and time.monotonic() - since > 3 * float(info.config.ack_wait or 0):
+                    raise Gap(due)
 
-    async def _look(self) -> Any:
-        info = await self._broker.connection.jetstream().consumer_info(self._stream, self._durable)
-        self.pause = float(info.config.ack_wait or 0)
-        return info
-
-    async def _receive(self, message: Batch) -> None:
-        if self._ended.done():
-            return
-        try:
-            events = [Event(raw.headers or {}, raw.data) for raw in message.raw_message]
-            done = self._store.take(events)
-            for raw in message.raw_message[:done]:
-                await raw.ack()  # after the commit, never before
-            if done < len(events):
-                raise Gap(self._store.due(events[done]))
-        except Exception as problem:
-            if not self._ended.done():
-                self._ended.set_exception(problem)
-
-
-async def _undecoded(message: NatsBatchMessage) -> list[Any]:
-    return []
+    async def _take(self, messages: Iterable[Msg]) -> None:
+        for message in messages:
+            headers = message.headers or {}
+            self._early[headers["ce-type"].split(".")[-3], int(headers["ce-sequence"])] = message
+        waiting = sorted(self._early.items())
+        done = self._store.take(Event(message.headers or {}, message.data) for _, message in waiting)
+        for place, message in compress(waiting, done):
+            await message.ack()  # after the commit, never before
+            del self._early[place]
+        await self._broker.connection.flush()
 
 
 async def consume(agency: dict[str, Any], store: Store, *, once: bool) -> None:
     """Take the events of an agency, whatever happens to the connection. Raises Gap when events are missing."""
-    before, pause = "", 0.0
     while True:
-        session = Session(agency, store)
         try:
-            return await session.run(once=once)
-        except Gap as gap:
-            if str(gap) == before:
-                raise
-            before = str(gap)
-            print(f"{gap}; perhaps it is late. Looking again.", file=sys.stderr, flush=True)
+            return await Session(agency, store).run(once=once)
         except (nats.errors.Error, OSError, TimeoutError) as problem:
             print(f"The connection is lost ({problem!r}). Trying again.", file=sys.stderr, flush=True)
-        pause = session.pause or pause or LOOK
-        await asyncio.sleep(pause)
+        await asyncio.sleep(LOOK)
 
 
 def answer_tests(store: Store) -> None:
@@ -269,8 +242,7 @@ def answer_tests(store: Store) -> None:
             answer = store.manifest()
         else:
             event = Event(asked["headers"], asked["data"].encode())
-            taken = store.take([event]) == 1
-            answer = {"ack": taken} if taken else {"ack": False, "why": store.due(event)}
+            answer = {"ack": all(store.take([event]))}
         print(json.dumps(answer), flush=True)
 
 
@@ -303,7 +275,7 @@ def main() -> int:
                 print(f"{store.load(given.snapshot)} events in {given.snapshot}.", flush=True)
             asyncio.run(consume(agency, store, once=given.once))
     except Gap as gap:
-        print(f"Events are missing. {gap}. Nothing after it was taken: tell the office.", file=sys.stderr)
+        print(f"Events are missing: {gap}. None after it was taken: tell the office.", file=sys.stderr)
         return 1
     except sqlite3.IntegrityError as problem:
         print(f"Another event has the number of one that was taken ({problem}): tell the office.", file=sys.stderr)

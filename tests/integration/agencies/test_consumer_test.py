@@ -161,9 +161,3 @@ class TestTheCommand:
     )
     def test_nothing_to_try(self, words: tuple[str, ...], code: int) -> None:
         assert self.run(*words)[0] == code
-
-
-async def test_the_consumer_in_python_passes(tmp_path: Path) -> None:
-    consumer = releases.CONTRACTS / "consumers" / "python" / "consumer.py"
-    results = await tried(sys.executable, consumer, "--test", "--state", tmp_path / "events.db")
-    assert [result.problem for result in results] == [""] * 9
