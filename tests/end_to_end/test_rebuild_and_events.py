@@ -262,3 +262,7 @@ def test_an_export_holds_every_event_once_in_order_and_says_up_to_where(
     assert stamp["incarnation"]
     assert {event["subject"] for event in events} >= set(known)
     assert [file.name for file in tmp_path.iterdir()] == ["events.jsonl"]
+    manifest = system.json("events", "manifest", "--until", str(stamp["log_sequence"]))
+    assert (manifest["digest"], manifest["events"]) == (stamp["digest"], stamp["events"])
+    assert "none is missing" in system.dinkop("events", "manifest", tmp_path / "events.jsonl")
+    assert "no kecamatan 'Nowhere'" in system.dinkop("events", "manifest", "--kecamatan", "Nowhere", code=2)

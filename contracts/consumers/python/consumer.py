@@ -26,6 +26,7 @@ import nats.errors
 from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
 EVERYTHING = ["dinkop.v1.>"]
 BATCH = 500
@@ -189,28 +190,34 @@ class Session:
 
     async def run(self, *, once: bool) -> None:
         """Take what comes, for ever or `once` all there is. Raises Gap, or a NATS error."""
-        due, since = "", 0.0
         async with self._broker:
-            jetstream = self._broker.connection.jetstream()
             # Not a subscriber of FastStream: that would hold a part of a batch back until it is full.
-            subscription = await jetstream.pull_subscribe_bind(self._durable, self._stream)
-            while True:
-                messages: list[Msg] = []
-                with suppress(TimeoutError):
-                    messages = await subscription.fetch(BATCH, timeout=LOOK)
-                await self._take(messages)
-                if messages and not self._early:
-                    continue
-                # The consumer may be gone, with the stream; then nobody would say so.
-                async with asyncio.timeout(CONNECT):
-                    info = await jetstream.consumer_info(self._stream, self._durable)
-                if once and info.num_pending == info.num_ack_pending == 0:
-                    return
-                now = self._store.due(min(self._early)[0]) if self._early else ""
-                if now != due:
-                    due, since = now, time.monotonic()
-                elif due and time.monotonic() - since > 3 * float(info.config.ack_wait or 0):
-                    raise Gap(due)
+            subscription = await self._broker.connection.jetstream().pull_subscribe_bind(self._durable, self._stream)
+            try:
+                await self._follow(subscription, once=once)
+            finally:
+                with suppress(nats.errors.Error):
+                    await subscription.unsubscribe()  # or it would be waited for, half a minute
+
+    async def _follow(self, subscription: JetStreamContext.PullSubscription, *, once: bool) -> None:
+        due, since = "", 0.0
+        while True:
+            messages: list[Msg] = []
+            with suppress(TimeoutError):
+                messages = await subscription.fetch(BATCH, timeout=LOOK)
+            await self._take(messages)
+            if messages and not self._early:
+                continue
+            # The consumer may be gone, with the stream; then nobody would say so.
+            async with asyncio.timeout(CONNECT):
+                info = await subscription.consumer_info()
+            if once and info.num_pending == info.num_ack_pending == 0:
+                return
+            now = self._store.due(min(self._early)[0]) if self._early else ""
+            if now != due:
+                due, since = now, time.monotonic()
+            elif due and time.monotonic() - since > 3 * float(info.config.ack_wait or 0):
+                raise Gap(due)
 
     async def _take(self, messages: Iterable[Msg]) -> None:
         for message in messages:
