@@ -146,7 +146,7 @@ class Background:
     async def run(self, store: database.Database) -> None:
         """Carry the relay, projectors and reactions whenever this process leads, and keep the gate, until cancelled."""
         sessions = partial(store_session, self.settings.database_url)
-        async with connect(self.settings.nats_url, f"dinkop-{self.service.name}") as broker:
+        async with connect(self.settings, f"dinkop-{self.service.name}") as broker:
             public_log = JetStreamLog(client(broker))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_proving(self.service.name, sessions, public_log, self.runtime.gate))
@@ -223,7 +223,7 @@ class Background:
     async def _react(self, store: database.Database) -> None:
         await self.runtime.gate.passed()  # an attempt that could not succeed need not be counted against an event
         # A connection of its own: FastStream subscribes when a broker starts and lets go when it stops.
-        async with connect(self.settings.nats_url, f"dinkop-{self.service.name}-reactions") as broker:
+        async with connect(self.settings, f"dinkop-{self.service.name}-reactions") as broker:
             reactions = {f"{self.service.name}-{reaction.name}": reaction for reaction in self.service.reactions}
             for durable, reaction in reactions.items():
                 reactor = Reactor(reaction, PostgresInbox(store.pool), self.runtime.handler)

@@ -144,7 +144,7 @@ async def replay(service: Service, settings: Settings, given: argparse.Namespace
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     [projection] = [projection for projection in service.projections if projection.name == given.projection]
-    opened = replaying.replays(service, settings.database_url, settings.nats_url, today=settings.today)
+    opened = replaying.replays(service, settings.database_url, settings, today=settings.today)
     try:
         async with opened as replays:
             if given.command == "retire":

@@ -26,6 +26,7 @@ from chassis.engine.ports import Checkpoint, LogReplaced, Stream
 from chassis.engine.projector import BehindLive, Projector, SequenceGap
 from chassis.engine.rebuild import MEMORY, NotComparable, Rebuild, Report, Unappliable, Until
 from chassis.messaging import connection, public_log
+from chassis.messaging.address import Address, Where
 from chassis.messaging.ahead import Ahead
 from chassis.messaging.beside import replay_beside
 from chassis.messaging.feed import JetStreamFeed
@@ -154,14 +155,15 @@ async def accepted(_: Outcome) -> bool:
 
 @asynccontextmanager
 async def replays(
-    service: Service, database_url: str, nats_url: str, memory: int = MEMORY, today: date | None = None
+    service: Service, database_url: str, nats: Where, memory: int = MEMORY, today: date | None = None
 ) -> AsyncGenerator["Replays"]:
     """Open what the replays of a service need. Raises one of AWAY."""
+    address = Address.of(nats)
     async with (
         database.connect(database_url, connections=4) as store,
-        connection.connect(nats_url, f"dinkop-replays-{service.name}") as broker,
+        connection.connect(address, f"dinkop-replays-{service.name}") as broker,
     ):
-        yield Replays(service, store, nats_url, connection.client(broker), memory, today)
+        yield Replays(service, store, address, connection.client(broker), memory, today)
 
 
 @dataclass
@@ -170,7 +172,7 @@ class Replays:
 
     service: Service
     store: Database
-    nats_url: str
+    nats: Address
     client: Any
     memory: int = MEMORY
     today: date | None = None
@@ -350,7 +352,7 @@ class _Run:
         feed = JetStreamFeed(replays.client)
 
         def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
-            return replay_beside(replays.nats_url, STREAM, services, after, until, identity=identity)
+            return replay_beside(replays.nats, STREAM, services, after, until, identity=identity)
 
         courtesy = AfterLive(generation.live, Ahead(replays.client), projection.services)
         given_up = await left_out(self._store.pool, projection.name)

@@ -20,7 +20,14 @@ class Settings(BaseSettings):
     migration_url: str | None = Field(
         None, repr=False, description="the same for the role that owns the database; only `migrate` may have it"
     )
-    nats_url: str = Field("nats://127.0.0.1:4222", description="NATS server or servers, comma-separated")
+    nats_url: str = Field(
+        "nats://127.0.0.1:4222",
+        description="NATS server or servers, comma-separated; `nats://user:password@host:port`, `tls://…` to encrypt",
+        repr=False,
+    )
+    nats_ca: Path | None = Field(None, description="certificates that vouch for the NATS servers; turns TLS on")
+    nats_certificate: Path | None = Field(None, description="this service's own certificate, where NATS asks for one")
+    nats_key: Path | None = Field(None, description="the key of that certificate, if it is in a file of its own")
     nats_monitoring_url: str = Field(
         "http://127.0.0.1:8222",
         description="HTTP monitoring of that server, asked whether it syncs before it acknowledges",
@@ -68,7 +75,16 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """Return what a replay needs to know, as the environment that a process of this service is given."""
-        given = {name: getattr(self, name) for name in ("database_url", "nats_url", "today", "log_level")}
+        told = (
+            "database_url",
+            "nats_url",
+            "nats_ca",
+            "nats_certificate",
+            "nats_key",
+            "today",
+            "log_level",
+        )
+        given = {name: getattr(self, name) for name in told}
         return {f"DINKOP_{name.upper()}": str(value) for name, value in given.items() if value is not None}
 
     @property

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from dinkop.commands import (
+    agencies,
     backing_up,
     consumer_testing,
     events,
@@ -36,6 +37,7 @@ app.add_typer(issuing.issuer, name="issuer")
 app.add_typer(parked.commands, name="parked")
 app.add_typer(events.commands, name="events")
 app.add_typer(consumer_testing.commands)
+app.add_typer(agencies.commands, name="agency")
 
 
 def main() -> None:

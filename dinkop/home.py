@@ -43,6 +43,7 @@ class Home:
     run.json    how to find the running system, and its processes
     postgres/   the cluster and its socket
     nats/       the streams and the configuration
+    doors/      who may sign in at NATS: secrets of the services, records of the agencies
     logs/       one log a part, and supervisor.log
     passwords/  of the roles of PostgreSQL, one file each; its drivers read them
     keys/       the keys of personal data, one file a request
@@ -55,6 +56,7 @@ class Home:
         self.postgres = self.directory / "postgres"
         self.nats = self.directory / "nats"
         self.passwords = self.directory / "passwords"
+        self.doors = self.directory / "doors"
         self.keys = self.directory / "keys"
         self.issuer = self.directory / "issuer"
         self.logs = self.directory / "logs"

@@ -33,7 +33,7 @@ def cloud_event(message: LogMessage) -> dict[str, Any]:
 
 async def follow(system: System, last: int, *, forever: bool) -> AsyncGenerator[LogMessage]:
     """Yield the last events of the stream and, if `forever`, those to come."""
-    async with connection.connect(system.running.nats_url, "dinkop-events") as broker:
+    async with connection.connect(system.nats, "dinkop-events") as broker:
         feed = JetStreamFeed(connection.client(broker))
         head = await feed.head()
         after = max(0, head - last)
@@ -85,7 +85,7 @@ async def export(
     part = path.with_name(path.name + ".part")
     positions: dict[str, int] = {}
     held = Manifest()
-    async with connection.connect(system.running.nats_url, "dinkop-export") as broker:
+    async with connection.connect(system.nats, "dinkop-export") as broker:
         feed = JetStreamFeed(connection.client(broker))
         head, identity = await feed.head(), await feed.identity()
         try:

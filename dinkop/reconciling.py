@@ -13,6 +13,7 @@ from chassis.bootstrap import Service
 from chassis.engine.ports import LogReplaced
 from chassis.engine.reconcile import Comparison, Finding, Places, compare
 from chassis.messaging import connection, stream
+from chassis.messaging.address import Address, Where
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import UNREACHABLE as NATS_AWAY
 from chassis.messaging.public_log import JetStreamLog
@@ -79,7 +80,7 @@ class Outcome:
 class Reconciling:
     """The stores and the stream, open. `files` is the directory of the NATS server, where it is on this machine."""
 
-    nats_url: str
+    address: Address
     nats: connection.Broker
     databases: Mapping[str, Database]
     services: Mapping[str, Service]
@@ -109,7 +110,7 @@ class Reconciling:
         }
         strangers = Places()
         if until:
-            messages = replay_all(self.nats_url, STREAM, until, identity=identity)
+            messages = replay_all(self.address, STREAM, until, identity=identity)
             strangers = await compare(comparisons, messages, lambda at: progress("messages compared", at, until))
         findings = {name: await each.finish(due[name]) for name, each in comparisons.items()}
         kept = not until or self.files is None or on_disk(self.files, STREAM)
@@ -145,20 +146,21 @@ class Reconciling:
 
 @asynccontextmanager
 async def opened(
-    nats_url: str, databases: Mapping[str, str], services: Mapping[str, Service], files: Path | None = None
+    where: Where, databases: Mapping[str, str], services: Mapping[str, Service], files: Path | None = None
 ) -> AsyncIterator[Reconciling]:
     """Open the stream and the stores. Raises Unreachable when one of them doesn't answer."""
+    address = Address.of(where)
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(CONNECT):
-                broker = await stack.enter_async_context(connection.connect(nats_url, "dinkop-reconcile"))
+                broker = await stack.enter_async_context(connection.connect(address, "dinkop-reconcile"))
         except TimeoutError:
-            raise Unreachable(f"NATS at {nats_url} does not answer: see `dinkop doctor`.") from None
+            raise Unreachable(f"NATS at {address} does not answer: see `dinkop doctor`.") from None
         stores = {
             name: await stack.enter_async_context(database.connect(url, connections=2))
             for name, url in databases.items()
         }
-        yield Reconciling(nats_url, broker, stores, services, files)
+        yield Reconciling(address, broker, stores, services, files)
 
 
 async def look(system: System, progress: Progress) -> Outcome:
@@ -253,7 +255,7 @@ async def _with[T](system: System, work: Callable[[Reconciling], Awaitable[T]]) 
     services = {name: manifest(name) for name in SERVICES}
     try:
         running = system.running
-        async with opened(running.nats_url, running.databases, services, system.home.nats) as reconciling:
+        async with opened(system.nats, running.databases, services, system.home.nats) as reconciling:
             return await work(reconciling)
     except LogReplaced as replaced:
         raise Failed(f"The stream was made anew meanwhile ({replaced}): run this again.") from replaced

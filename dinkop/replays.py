@@ -95,9 +95,7 @@ async def rows(
 async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
     running = system.running
     try:
-        async with replays(
-            manifest(service), running.databases[service], running.nats_url, today=running.today
-        ) as open_:
+        async with replays(manifest(service), running.databases[service], system.nats, today=running.today) as open_:
             yield open_
     except FAILURES as problem:
         raise Failed(str(problem)) from problem

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import psutil
 
+from dinkop.doors import Doors
 from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.nats import EmbeddedNats
 from dinkop.embedded.postgres import EmbeddedPostgres
@@ -35,6 +36,7 @@ FIRST_DELAY, LONGEST_DELAY = 0.2, 3.2  # seconds before a restart, doubling; a s
 STEADY = 30.0  # seconds after which a part counts as recovered, and its delay begins anew
 FAILED_STARTS = 4  # of a part that has never run yet, before giving up
 START_SECONDS = 90.0
+AGENCIES_SECONDS = 2.0  # between two looks whether there are any
 
 
 class Part(Protocol):
@@ -69,7 +71,14 @@ class Supervisor:
         self.home = home
         self.ports = ports or Ports()
         self.postgres = embedded_postgres(home)
-        self.nats = EmbeddedNats(home.nats, self.ports.nats, self.ports.nats_monitoring, log=home.log("nats"))
+        self.doors = Doors(home.doors)
+        self.nats = EmbeddedNats(
+            home.nats,
+            self.ports.nats,
+            self.ports.nats_monitoring,
+            log=home.log("nats"),
+            accounts=self.doors.accounts,
+        )
         own = os.environ if env is None else env
         self._today = pinned(own)
         migrate = migrate or migrations(self.postgres)
@@ -134,6 +143,9 @@ class Supervisor:
             keeper = next(service for service in self.services if service.name == KEEPS_PERSONAL_DATA)
             keeper.environment.setdefault("DINKOP_MASTER_KEY", self.home.master_key())
             keeper.environment.setdefault("DINKOP_KEYS", str(self.home.keys))
+            await asyncio.to_thread(self.doors.prepare)
+            for service in self.services:
+                service.environment["DINKOP_NATS_URL"] = self.doors.url(service.name, self.nats.url)
             work = asyncio.create_task(self._keep_all(on_ready))
             waited: set[asyncio.Future[Any]] = {work, stopping}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -166,6 +178,7 @@ class Supervisor:
                     await event.wait()
             await self._services_are_ready()
             self._ready = True
+            tasks.create_task(self._keep_agencies())
             log.info("ready")
             await on_ready(self._record())
 
@@ -197,6 +210,14 @@ class Supervisor:
             await asyncio.sleep(delay)
             delay = min(2 * delay, LONGEST_DELAY)
 
+    async def _keep_agencies(self) -> None:
+        """See to it that every agency has its consumer, also when the stream was made anew."""
+        while not self.doors.agencies():  # noqa: ASYNC110 (a file that another process writes)
+            await asyncio.sleep(AGENCIES_SECONDS)
+        from dinkop import agencies  # late: who has none need not load a NATS client
+
+        await agencies.keep(self.doors, self.nats.url)
+
     async def _services_are_ready(self) -> None:
         patience = Patience(START_SECONDS)
         waiting = list(self.services)
@@ -225,7 +246,6 @@ class Supervisor:
             "PYTHONPATH": os.pathsep.join(filter(None, [packages, own.get("PYTHONPATH")])),
             "PYTHONUNBUFFERED": "1",
             "DINKOP_DATABASE_URL": self.postgres.url(name),
-            "DINKOP_NATS_URL": self.nats.url,
             "DINKOP_NATS_MONITORING_URL": self.nats.monitoring_url,
             "DINKOP_HOST": HOST,
             "DINKOP_PORT": str(port),

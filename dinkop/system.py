@@ -5,13 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from contracts.roles import OPERATOR
+from dinkop import nats_accounts
+from dinkop.doors import Doors
 from dinkop.home import Home, Running
 from dinkop.tokens import OwnToken
+
+if TYPE_CHECKING:
+    from chassis.messaging.address import Address
 
 PATIENCE = 5.0
 """Seconds that a service has to say where it stands."""
@@ -51,6 +56,13 @@ class System:
     def token(self, role: str) -> httpx.Auth:
         """Return what makes a request that of this account, in a role: for the services, and nobody else."""
         return OwnToken(self.home, [role])
+
+    @property
+    def nats(self) -> "Address":
+        """Return where NATS is, and how dinkop's own commands sign in."""
+        from chassis.messaging.address import Address  # late: most commands have no use for it
+
+        return Address.parse(Doors(self.home.doors).url(nats_accounts.OPERATOR, self.running.nats_url))
 
     @asynccontextmanager
     async def client(self, role: str, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:

@@ -5,10 +5,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
 
+from chassis.messaging.peeking import first_after
 from chassis.messaging.public_log import JetStreamLog
-from contracts.envelope import STREAM, SUBJECT_ROOT
+from contracts.envelope import SUBJECT_ROOT
 
 PATIENCE = 2.0
 """Seconds that whoever looks waits for the server."""
@@ -20,7 +20,7 @@ class Ahead:
     def __init__(self, client: Client) -> None:
         """Look through `client`."""
         self._log = JetStreamLog(client, PATIENCE)
-        self._jetstream = client.jetstream(timeout=PATIENCE)
+        self._client = client
 
     async def heads(self, services: Collection[str]) -> dict[str, int]:
         """Return each service's last number on the stream, 0 when it has none.
@@ -35,13 +35,7 @@ class Ahead:
 
         None when there is none, or when `log_sequence` belongs to another log than this.
         """
-        try:
-            message = await self._jetstream.get_msg(
-                STREAM, seq=log_sequence + 1, subject=f"{SUBJECT_ROOT}.{service}.>", next=True
-            )
-        except NotFoundError:
+        message = await first_after(self._client, log_sequence, f"{SUBJECT_ROOT}.{service}.>", PATIENCE)
+        if message is None or int(message.headers["ce-sequence"]) <= position:
             return None
-        headers = message.headers or {}
-        if int(headers["ce-sequence"]) <= position:
-            return None
-        return datetime.fromisoformat(headers["ce-time"])
+        return datetime.fromisoformat(message.headers["ce-time"])

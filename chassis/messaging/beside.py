@@ -11,11 +11,13 @@ import struct
 import sys
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 
 from chassis.engine.ports import LogReplaced
+from chassis.messaging.address import Address, Where
 from chassis.messaging.replay import Batch, LogUnreadable, NoEvent, replay
 
 FEWEST = 50_000
@@ -26,7 +28,7 @@ _HELD = 8 * 1024 * 1024
 
 
 class _Order(msgspec.Struct):
-    nats_url: str
+    address: dict[str, Any]
     stream: str
     services: list[str]
     after: int
@@ -35,7 +37,7 @@ class _Order(msgspec.Struct):
 
 
 async def replay_beside(
-    nats_url: str, stream: str, services: Collection[str], after: int, until: int, *, identity: str = ""
+    where: Where, stream: str, services: Collection[str], after: int, until: int, *, identity: str = ""
 ) -> AsyncGenerator[Batch]:
     """Yield what `messaging.replay.replay` yields and raise what it raises, reading in a process beside where it pays.
 
@@ -43,7 +45,7 @@ async def replay_beside(
     """
     last = after
     if until - after >= FEWEST:
-        order = _Order(nats_url, stream, sorted(services), after, until, identity)
+        order = _Order(asdict(Address.of(where)), stream, sorted(services), after, until, identity)
         async with aclosing(_read(order)) as batches:
             async for said in batches:
                 if isinstance(said, list):
@@ -53,7 +55,7 @@ async def replay_beside(
                     return
                 else:
                     raise _failure(*said)
-    async for batch in replay(nats_url, stream, services, last, until, identity=identity):
+    async for batch in replay(where, stream, services, last, until, identity=identity):
         yield batch
 
 
@@ -71,9 +73,9 @@ async def _read(order: _Order) -> AsyncGenerator[Any]:
     assert process.stdin
     assert process.stdout
     try:
-        # Not as arguments: everybody on the machine can see those, and the address may hold a password.
+        # Not as arguments: everybody on the machine can see those, and the address holds a password.
         with suppress(ConnectionError):
-            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            process.stdin.write(msgspec.json.encode(order, enc_hook=str) + b"\n")
             await process.stdin.drain()
         with suppress(asyncio.IncompleteReadError):
             while True:
@@ -96,7 +98,7 @@ async def _serve(order: _Order) -> None:
     said: tuple[str, str, int] | None = None
     try:
         async for batch in replay(
-            order.nats_url, order.stream, order.services, order.after, order.until, identity=order.identity
+            msgspec.convert(order.address, Address, dec_hook=_path), order.stream, order.services, order.after, order.until, identity=order.identity
         ):
             _write(batch)
     except (LogReplaced, LogUnreadable) as failed:
@@ -104,6 +106,10 @@ async def _serve(order: _Order) -> None:
     except NoEvent as found:
         said = (NoEvent.__name__, str(found), found.log_sequence)
     _write(said)
+
+
+def _path(kind: type, given: Any) -> Any:
+    return kind(given)
 
 
 def _write(what: Batch | tuple[str, str, int] | None) -> None:

@@ -6,7 +6,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 from faststream.nats import NatsBroker
+from faststream.nats.security import NatsSecurity, NatsUserPassword
 from nats.aio.client import Client
+
+from chassis.messaging.address import ANYBODY, Address, Where
 
 log = structlog.get_logger()
 
@@ -17,8 +20,9 @@ GRACE = 2.0
 
 
 @asynccontextmanager
-async def connect(nats_url: str, name: str) -> AsyncIterator[NatsBroker]:
+async def connect(where: Where, name: str) -> AsyncIterator[NatsBroker]:
     """Connect and reconnect for ever; the first connection may take as long as the server needs to start."""
+    address = Address.of(where)
 
     async def lost() -> None:
         log.warning("nats.disconnected")
@@ -30,7 +34,9 @@ async def connect(nats_url: str, name: str) -> AsyncIterator[NatsBroker]:
         log.warning("nats.error", error=repr(error))
 
     broker = NatsBroker(
-        nats_url.split(","),
+        list(address.servers),
+        security=_security(address),
+        inbox_prefix=address.inbox_prefix,
         name=name,
         max_reconnect_attempts=-1,
         reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes fractions of a second
@@ -51,3 +57,15 @@ async def connect(nats_url: str, name: str) -> AsyncIterator[NatsBroker]:
 def client(broker: NatsBroker) -> Client:
     """Return the nats-py client behind a connected broker."""
     return broker.connection
+
+
+def owner(client: Client) -> str:
+    """Return whose consumers a client makes."""
+    return client.options.get("user") or ANYBODY
+
+
+def _security(address: Address) -> NatsSecurity:
+    tls = address.tls()
+    if not address.user:
+        return NatsSecurity(ssl_context=tls)
+    return NatsUserPassword(address.user, address.password, ssl_context=tls)

@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from chassis.engine.ports import LogMessage
+from chassis.messaging.connection import owner
 from chassis.messaging.pulling import (
     HEARTBEAT,
     Ask,
@@ -109,7 +110,9 @@ class _Reading:
     async def open(self, ask: Ask) -> None:
         """Make the consumer."""
         self._subscription = await self._client.subscribe(self._inbox, cb=self._receive)
-        self._consumer, _ = await make_consumer(ask, self._stream, self.last, server_filter(self._services))
+        self._consumer, _ = await make_consumer(
+            ask, self._stream, owner(self._client), self.last, server_filter(self._services)
+        )
         self._pulls = Pulls(self._stream, self._consumer, BATCH)
         self._heard = time.monotonic()
 

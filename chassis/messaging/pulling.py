@@ -5,11 +5,13 @@ no acknowledgements, and delivers at once what exists and what comes, but never 
 the memory a reader needs is bounded by what it asks.
 """
 
+import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
+from chassis.definitions.clock import new_id
 from chassis.engine.ports import LogReplaced
 from contracts.envelope import SUBJECT_ROOT
 
@@ -22,6 +24,8 @@ EXPIRES = 30.0
 """Seconds after which an unfilled pull ends and is asked anew."""
 INACTIVE = 10.0
 """Seconds after which the server forgets a consumer that nobody pulls from."""
+NAMES = 32
+"""Consumers that one owner may have at a time: a server lets a user read by names, and names can't be patterns."""
 PULL_BYTES = 8 * 1024 * 1024
 """One pull ends after this many bytes; larger than any one message may be."""
 
@@ -47,6 +51,7 @@ class Incarnation:
 
 class _Problem(msgspec.Struct):
     code: int = 0
+    err_code: int = 0
     description: str = ""
 
 
@@ -61,6 +66,9 @@ class _Answer(msgspec.Struct):
     name: str = ""
     num_pending: int = 0
 
+
+# JetStream error codes that mean: another consumer has this name.
+_TAKEN = frozenset({10013, 10105, 10148})
 
 _decoder = msgspec.json.Decoder(_Answer)
 
@@ -80,9 +88,20 @@ def server_filter(services: Collection[str]) -> str | None:
     return f"{SUBJECT_ROOT}.{next(iter(services))}.>" if len(services) == 1 else None
 
 
-async def make_consumer(ask: Ask, stream: str, after: int, subject_filter: str | None) -> tuple[str, int]:
-    """Make a consumer that delivers what follows sequence `after`; return its name and what awaits it."""
+def consumer_names(owner: str) -> list[str]:
+    """Return the names that an owner's consumers have."""
+    return [f"{owner}-{number:02}" for number in range(NAMES)]
+
+
+async def make_consumer(ask: Ask, stream: str, owner: str, after: int, subject_filter: str | None) -> tuple[str, int]:
+    """Make a consumer that delivers what follows sequence `after`; return its name and what awaits it.
+
+    It takes any name of its owner's that is free. The filter is said in the subject too, for there a server's
+    permissions hold it. Raises Interrupted when no name is free: names of readers that died are, after INACTIVE.
+    """
     configuration: dict[str, object] = {
+        # The server takes the same again for a repetition, and two readers would share one consumer.
+        "description": str(new_id()),
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": after + 1,
         "ack_policy": "none",
@@ -93,9 +112,14 @@ async def make_consumer(ask: Ask, stream: str, after: int, subject_filter: str |
     }
     if subject_filter:
         configuration["filter_subject"] = subject_filter
-    request = {"stream_name": stream, "config": configuration}
-    answer = _decode(await ask(f"$JS.API.CONSUMER.CREATE.{stream}", msgspec.json.encode(request)))
-    return answer.name, answer.num_pending
+    names = consumer_names(owner)
+    for name in random.sample(names, len(names)):
+        subject = ".".join(filter(None, ("$JS.API.CONSUMER.CREATE", stream, name, subject_filter)))
+        request = {"stream_name": stream, "action": "create", "config": {**configuration, "name": name}}
+        answer = _decoder.decode(await ask(subject, msgspec.json.encode(request)))
+        if not (answer.error and answer.error.err_code in _TAKEN):
+            return _checked(answer).name, answer.num_pending
+    raise Interrupted(f"all {NAMES} consumers of {owner} are in use")
 
 
 def removal(stream: str, consumer: str) -> str:
@@ -160,10 +184,13 @@ def kind(subject: str) -> tuple[str, str]:
 
 
 def _decode(answer: bytes) -> _Answer:
-    decoded = _decoder.decode(answer)
-    if decoded.error:
-        raise Interrupted(f"the server answers {decoded.error.code}: {decoded.error.description}")
-    return decoded
+    return _checked(_decoder.decode(answer))
+
+
+def _checked(answer: _Answer) -> _Answer:
+    if answer.error:
+        raise Interrupted(f"the server answers {answer.error.code}: {answer.error.description}")
+    return answer
 
 
 def _nanoseconds(seconds: float) -> int:

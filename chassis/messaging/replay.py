@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 from chassis.engine.ports import Replayed
+from chassis.messaging.address import ANYBODY, Address, Where
 from chassis.messaging.pulling import (
     HEARTBEAT,
     Interrupted,
@@ -19,6 +20,7 @@ from chassis.messaging.pulling import (
     look,
     make_consumer,
     removal,
+    server_filter,
 )
 from chassis.messaging.wire import Connection, Control, Frame, WireError, parse, parse_headers
 from contracts.envelope import Envelope, MalformedEnvelope, timestamp
@@ -83,7 +85,7 @@ class LogUnreadable(Exception):
 
 
 async def replay(
-    nats_url: str,
+    where: Where,
     stream: str,
     services: Collection[str],
     after: int,
@@ -94,19 +96,19 @@ async def replay(
 ) -> AsyncGenerator[Batch]:
     """Yield the events of `services` (none named: of all) in `after` < log sequence <= `until`, in order, once each.
 
-    Ends at `until`, or at the stream's last sequence where that is smaller. `nats_url` may name several servers,
-    separated by commas. Whatever interrupts the reading, it goes on after the last event yielded; after `tries`
+    Ends at `until`, or at the stream's last sequence where that is smaller. `where` may name several servers.
+    Whatever interrupts the reading, it goes on after the last event yielded; after `tries`
     attempts in a row that brought nothing it raises LogUnreadable. Raises LogReplaced when the stream is not
     the one of `identity` (empty: the first seen), and NoEvent on a message that is none. Holds at most two pulls in
     memory.
     """
-    urls = nats_url.split(",")
+    address = Address.of(where)
     failed = 0
-    reading = _Reading(stream, frozenset(services), after, identity)
+    reading = _Reading(stream, frozenset(services), after, identity, address.owner)
     while True:
         before = reading.last
         try:
-            connection = await Connection.open(urls[failed % len(urls)], os.urandom(11).hex())
+            connection = await Connection.open(address, os.urandom(11).hex(), failed)
             try:
                 if await reading.start(connection, until):
                     async for batch in reading.batches(connection):
@@ -124,7 +126,7 @@ async def replay(
         await asyncio.sleep(min(_FIRST_PAUSE * 2 ** (failed - 1), _LONGEST_PAUSE))
 
 
-async def replay_all(nats_url: str, stream: str, until: int, *, identity: str = "") -> AsyncGenerator[Batch]:
+async def replay_all(where: Where, stream: str, until: int, *, identity: str = "") -> AsyncGenerator[Batch]:
     """Yield every message up to `until` as `replay` does; one that is no event comes as an event of no service.
 
     Each of those costs a new beginning: they are few, or all is lost anyway.
@@ -132,14 +134,14 @@ async def replay_all(nats_url: str, stream: str, until: int, *, identity: str = 
     after = 0
     while True:
         try:
-            async for batch in replay(nats_url, stream, (), after, until, identity=identity):
+            async for batch in replay(where, stream, (), after, until, identity=identity):
                 yield batch
                 after = batch[-1][0]
             return
         except NoEvent as found:
             place = found.log_sequence
         if after < place - 1:
-            async for batch in replay(nats_url, stream, (), after, place - 1, identity=identity):
+            async for batch in replay(where, stream, (), after, place - 1, identity=identity):
                 yield batch
         yield [(place, "", "", 0, b"", b"", 0, b"", b"")]
         after = place
@@ -148,12 +150,13 @@ async def replay_all(nats_url: str, stream: str, until: int, *, identity: str = 
 class _Reading:
     """Where a replay stands, across connections: `last` is the last sequence taken, `end` where it stops."""
 
-    def __init__(self, stream: str, services: frozenset[str], after: int, identity: str) -> None:
+    def __init__(self, stream: str, services: frozenset[str], after: int, identity: str, owner: str = ANYBODY) -> None:
         self.last = after
         self.end = 0
         self._stream = stream
         self._services = services
         self._identity = identity
+        self._owner = owner
         # By subject: a few hundred, an event type in a kecamatan each.
         self._layouts: dict[bytes, _Layout] = {}
         self._unwanted: set[bytes] = set()
@@ -161,6 +164,7 @@ class _Reading:
         self._consumer = ""
         # The stream sequence less the consumer's: constant, but for holes in the stream itself.
         self._offset = after
+        self._awaited = 0  # messages that the consumer had to deliver when it was made
         self._pulls = Pulls(stream, "", PULL)
 
     async def start(self, connection: Connection, until: int) -> bool:
@@ -172,12 +176,14 @@ class _Reading:
         self.end = self.end or min(until, incarnation.last)
         if self.last >= self.end:
             return False
-        # Without a filter: the server delivers everything faster than a part, and then every sequence is seen.
-        self._consumer, awaiting = await make_consumer(connection.ask, self._stream, self.last, None)
+        # Of one service, for more it might not be allowed to read; of several, everything: see server_filter.
+        self._consumer, self._awaited = await make_consumer(
+            connection.ask, self._stream, self._owner, self.last, server_filter(self._services)
+        )
         self._line = _line(self._stream, self._consumer)
         self._offset = self.last
         self._pulls = Pulls(self._stream, self._consumer, PULL)
-        return awaiting > 0
+        return self._awaited > 0
 
     async def stop(self, connection: Connection) -> None:
         """Remove the consumer and close."""
@@ -189,7 +195,7 @@ class _Reading:
     async def batches(self, connection: Connection) -> AsyncGenerator[Batch]:
         """Yield what comes, block by block, until the end is reached."""
         taken = 0
-        while self.last < self.end:
+        while self.last < self.end and self.last - self._offset < self._awaited:
             for _ in range(self._pulls.taken(taken)):
                 connection.publish(self._pulls.subject, self._pulls.request, connection.inbox)
             before = self.last - self._offset

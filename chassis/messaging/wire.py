@@ -2,16 +2,18 @@
 
 import asyncio
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
+
+from chassis.messaging.address import Address, Where
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 BUFFER = 16 * 1024 * 1024
 """Bytes that may wait in memory: all that is on its way, so that a busy reader never blocks the server."""
 _BLOCK = 1024 * 1024
-_INBOX, _ANSWERS = "_INBOX.", "answer"
+_ANSWERS = "answer"
 
 
 class WireError(Exception):
@@ -75,33 +77,43 @@ def parse_headers(block: bytes) -> dict[str, str]:
     return headers
 
 
+class _Greeting(msgspec.Struct):
+    """What the server says first, as far as it matters."""
+
+    tls_required: bool = False
+    tls_available: bool = False
+
+    @property
+    def offers_tls(self) -> bool:
+        return self.tls_required or self.tls_available
+
+
 class Connection:
     """One connection to one server, for requests and one subscription; no reconnecting, that is the reader's."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inbox: str) -> None:
         self._reader = reader
         self._writer = writer
-        self._answers = f"{_INBOX}{inbox}.{_ANSWERS}"
-        self.inbox = f"{_INBOX}{inbox}.messages"
+        self._answers = f"{inbox}.{_ANSWERS}"
+        self.inbox = f"{inbox}.messages"
         self._rest = b""
 
     @classmethod
-    async def open(cls, url: str, inbox: str) -> "Connection":
-        """Connect to `nats://[user:password@]host[:port]`. Raises OSError, TimeoutError or WireError."""
-        parts = urlsplit(url)
-        if parts.scheme != "nats" or not parts.hostname:
-            raise ValueError(f"a NATS address is nats://host:port, not {url!r}")
+    async def open(cls, where: Where, inbox: str, attempt: int = 0) -> "Connection":
+        """Connect to one server of an address: the next at every attempt. Raises OSError, TimeoutError or WireError."""
+        address = Address.of(where)
+        server = urlsplit(address.servers[attempt % len(address.servers)])
         async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 4222, limit=BUFFER // 2)
-        connection = cls(reader, writer, inbox)
+            reader, writer = await asyncio.open_connection(server.hostname, server.port, limit=BUFFER // 2)
+        connection = cls(reader, writer, f"{address.inbox_prefix}.{inbox}")
         try:
-            await connection._greet(unquote(parts.username or ""), unquote(parts.password or ""))
+            await connection._greet(address, server.hostname or "")
         except BaseException:
             connection.abort()
             raise
         return connection
 
-    async def _greet(self, user: str, password: str) -> None:
+    async def _greet(self, address: Address, host: str) -> None:
         options: dict[str, object] = {
             "verbose": False,
             "pedantic": False,
@@ -112,11 +124,17 @@ class Connection:
             "protocol": 1,
             "name": "replay",
         }
-        if user:
-            options |= {"user": user, "pass": password}
+        if address.user:
+            options |= {"user": address.user, "pass": address.password}
         async with asyncio.timeout(CONNECT_SECONDS):
-            if not (await self._reader.readline()).startswith(b"INFO"):
+            greeting = await self._reader.readline()
+            if not greeting.startswith(b"INFO"):
                 raise WireError("the server does not greet as NATS does")
+            if tls := address.tls():
+                # Before anything is said: who cuts TLS out of the greeting must not get the password.
+                if not msgspec.json.decode(greeting[4:], type=_Greeting).offers_tls:
+                    raise WireError("the server offers no TLS, and the address asks for it")
+                await self._writer.start_tls(tls, server_hostname=host)
             self.send(b"CONNECT %b\r\nPING\r\n" % msgspec.json.encode(options))
             while (answer := await self._reader.readline()).strip() != b"PONG":
                 if answer.startswith(b"-ERR") or not answer:

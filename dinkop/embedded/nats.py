@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from dinkop.embedded.http_probe import page
+from dinkop.nats_accounts import STREAM_ACCOUNT
 from dinkop.processes import CannotStart, Patience, end, end_strangers, last_lines, spawn
 
 HOST = "127.0.0.1"
@@ -29,21 +31,33 @@ jetstream {{
   max_memory_store: 64MB
 }}
 """
+# Everybody signs in. Without, whoever reaches the port may do anything: for tests.
+ACCOUNTS = "include {accounts}\n"
 
 
 class EmbeddedNats:
-    """One NATS server keeping its streams under `directory`, logging to `log` (default: beside them)."""
+    """One NATS server keeping its streams under `directory`, logging to `log` (default: beside them).
+
+    `accounts` is the file of those who may sign in; without one, nobody needs to.
+    """
 
     name = "nats"
 
     def __init__(
-        self, directory: Path, port: int = 4222, monitoring_port: int = 8222, *, log: Path | None = None
+        self,
+        directory: Path,
+        port: int = 4222,
+        monitoring_port: int = 8222,
+        *,
+        log: Path | None = None,
+        accounts: Path | None = None,
     ) -> None:
         self.directory = directory.resolve()
         self.port = port
         self.monitoring_port = monitoring_port
         self.log = log or self.directory / "nats.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._accounts = accounts
         self._configuration = self.directory / "nats.conf"
         self._pid_file = self.directory / "nats.pid"
 
@@ -94,8 +108,16 @@ class EmbeddedNats:
 
     def _configure(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = CONFIGURATION
+        included = ""
+        if self._accounts is not None:
+            # Relative, for the server takes any path so.
+            included = json.dumps(os.path.relpath(self._accounts, self.directory), ensure_ascii=False)
+            text += ACCOUNTS
+            self._move_stream()
         self._configuration.write_text(
-            CONFIGURATION.format(
+            text.format(
+                accounts=included,
                 host=HOST,
                 port=self.port,
                 monitoring_port=self.monitoring_port,
@@ -103,6 +125,15 @@ class EmbeddedNats:
                 store=json.dumps(str(self.directory / "store"), ensure_ascii=False),
             )
         )
+
+    def _move_stream(self) -> None:
+        """Give the stream of a home that is older than its accounts to the account that has it now."""
+        streams = self.directory / "store" / "jetstream"
+        old, new = streams / "$G", streams / STREAM_ACCOUNT
+        if (old / "streams").is_dir() and not (new / "streams").exists():
+            if new.exists():
+                new.rmdir()
+            old.rename(new)
 
 
 def find_server() -> Path:
@@ -120,4 +151,4 @@ def on_disk(directory: Path, stream: str) -> bool:
     A server whose files are deleted under it goes on without them, acknowledges what it can't keep, and says
     nothing; when it ends, all is gone.
     """
-    return any((directory / "store" / "jetstream" / "$G" / "streams" / stream / "msgs").glob("*.blk"))
+    return any((directory / "store" / "jetstream").glob(f"*/streams/{stream}/msgs/*.blk"))
