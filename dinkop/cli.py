@@ -8,6 +8,7 @@ from dinkop.commands import (
     agencies,
     backing_up,
     consumer_testing,
+    doors,
     events,
     forgetting,
     importing,
@@ -37,6 +38,7 @@ app.add_typer(issuing.issuer, name="issuer")
 app.add_typer(parked.commands, name="parked")
 app.add_typer(events.commands, name="events")
 app.add_typer(consumer_testing.commands)
+app.add_typer(doors.commands)
 app.add_typer(agencies.commands, name="agency")
 
 

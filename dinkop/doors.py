@@ -56,7 +56,7 @@ class Doors:
         """Make the secrets that are missing, new ones for the users to `rotate`, and write the accounts."""
         with self.held():
             for user in USERS:
-                path = self._secrets / user
+                path = self.secret_file(user)
                 if user in rotate or not path.exists():
                     _write(path, secrets.token_urlsafe(32).encode())
             self.write_accounts()
@@ -69,10 +69,14 @@ class Doors:
         if not self.accounts.exists() or self.accounts.read_text("utf-8") != text:
             _write(self.accounts, text.encode())
 
+    def secret_file(self, user: str) -> Path:
+        """Return where a user's password is."""
+        return self._secrets / user
+
     def secret(self, user: str) -> str:
         """Return a user's password; empty where there is none, as in a home that is older than its doors."""
         try:
-            return (self._secrets / user).read_text("ascii").strip()
+            return self.secret_file(user).read_text("ascii").strip()
         except FileNotFoundError:
             return ""
 

@@ -4,7 +4,7 @@ Permissions alone are no door. The server sends an answer wherever a request say
 it may publish there: an agency that may only ask for its next message could have that message, or the empty
 notice that there is none, "answered" to `$JS.API.STREAM.DELETE.DINKOP`, and the stream is gone (nats-server 2.15). So
 everybody has an account of his own, into which just the subjects he needs are imported; an answer can't leave it.
-Permissions say the same once more, and keep each to his own inbox. See docs/decisions/0014-nats-doors.md.
+Permissions say the same once more. See docs/decisions/0014-nats-doors.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -135,7 +135,7 @@ def configuration(
     accounts: dict[str, Any] = {
         STREAM_ACCOUNT: {
             "jetstream": "enabled",
-            "users": [_user(OPERATOR, hashes[OPERATOR], list(_OPERATOR_MAY))],
+            "users": [_user(OPERATOR, hashes[OPERATOR], list(_OPERATOR_MAY), f"_INBOX.{OPERATOR}.>")],
             "exports": [
                 *({"service": subject} for subject in _EXPORTS),
                 {"service": _EXPORTED_STREAMING, "response_type": "stream"},
@@ -162,10 +162,10 @@ def _account(user: str, password_hash: str, subjects: list[str]) -> dict[str, An
     return {"users": [_user(user, password_hash, subjects)], "imports": imports}
 
 
-def _user(user: str, password_hash: str, subjects: list[str]) -> dict[str, Any]:
-    inbox = [f"_INBOX.{user}.>"]
+def _user(user: str, password_hash: str, subjects: list[str], inbox: str = "_INBOX.>") -> dict[str, Any]:
+    # Any inbox: nobody else is in the account, and libraries differ in whether they heed a prefix everywhere.
     return {
         "user": user,
         "password": password_hash,
-        "permissions": {"publish": {"allow": subjects}, "subscribe": {"allow": inbox}},
+        "permissions": {"publish": {"allow": subjects}, "subscribe": {"allow": [inbox]}},
     }

@@ -74,11 +74,15 @@ class Address:
         """Whether connections are encrypted, or not made."""
         return bool(self.ca or self.certificate) or any(server.startswith("tls:") for server in self.servers)
 
-    def tls(self) -> ssl.SSLContext | None:
+    def tls[C: ssl.SSLContext](self, kind: type[C] = ssl.SSLContext) -> C | None:  # type: ignore[assignment]
         """Return how to encrypt; None for plain connections. Raises OSError (ssl.SSLError) for unusable files."""
         if not self.secure:
             return None
-        context = ssl.create_default_context(cafile=self.ca)
+        context = kind(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
+        if self.ca:
+            context.load_verify_locations(self.ca)
+        else:
+            context.load_default_certs()
         if self.certificate:
             context.load_cert_chain(self.certificate, self.key)
         return context

@@ -1,8 +1,10 @@
 """One connection to NATS per service, through FastStream's broker, kept for as long as the service runs."""
 
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from faststream.nats import NatsBroker
@@ -65,7 +67,34 @@ def owner(client: Client) -> str:
 
 
 def _security(address: Address) -> NatsSecurity:
-    tls = address.tls()
+    tls = address.tls(_Encrypting)
     if not address.user:
         return NatsSecurity(ssl_context=tls)
-    return NatsUserPassword(address.user, address.password, ssl_context=tls)
+
+    def password() -> str:
+        if tls is not None:
+            tls.must_have_been_used()
+        return address.password
+
+    return NatsUserPassword(address.user, password, ssl_context=tls)  # type: ignore[arg-type]  # nats-py asks it
+
+
+class _Encrypting(ssl.SSLContext):
+    """Knows whether the connection that is being made was encrypted.
+
+    nats-py encrypts when the server says so, and else goes on in plain: whoever sits in between would only need to
+    leave that word out to get the password.
+    """
+
+    _made: ssl.SSLObject | None = None
+
+    def wrap_bio(self, *given: Any, **named: Any) -> ssl.SSLObject:
+        """Begin to encrypt, as an event loop does."""
+        self._made = super().wrap_bio(*given, **named)
+        return self._made
+
+    def must_have_been_used(self) -> None:
+        """Raise ConnectionError unless a handshake has been made, for this connection and none before."""
+        made, self._made = self._made, None
+        if made is None or made.version() is None:
+            raise ConnectionError("the server offers no TLS, and the address asks for it")

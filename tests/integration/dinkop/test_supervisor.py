@@ -16,6 +16,7 @@ import psutil
 import pytest
 from eventually import eventually
 
+from chassis.messaging.address import Address
 from dinkop.home import Home, Running
 from dinkop.issuer import environment_of
 from dinkop.processes import ProcessRecord
@@ -131,7 +132,11 @@ async def test_up_runs_every_part_and_leaves_nothing_when_terminated(start: Star
     assert running.services["rat"] == f"http://127.0.0.1:{port_base + 2}"
     assert environment["DINKOP_TODAY"] == "2024-11-14"
     assert environment["DINKOP_DATABASE_URL"] == running.databases["rat"]
-    assert environment["DINKOP_NATS_URL"] == running.nats_url == f"nats://127.0.0.1:{port_base + 5}"
+    assert running.nats_url == f"nats://127.0.0.1:{port_base + 5}"
+    # Each signs in as himself; what other commands and people see has no password in it.
+    address = Address.parse(environment["DINKOP_NATS_URL"])
+    assert (*address.servers, address.user) == (running.nats_url, "rat")
+    assert len(address.password) == 43
     assert environment["DINKOP_NATS_MONITORING_URL"] == running.monitoring_url == f"http://127.0.0.1:{port_base + 6}"
     assert (environment["DINKOP_HOST"], environment["DINKOP_PORT"]) == ("127.0.0.1", str(port_base + 2))
     assert not {"PGPORT", "DINKOP_TOKEN"} & environment.keys()

@@ -5,8 +5,10 @@ import json
 
 import nats as nats_py
 import pytest
+from eventually import eventually
 from guarded import AGENCIES, Errors, Guarded, agency
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error
 
 from contracts.envelope import SERVICES, STREAM
@@ -91,14 +93,34 @@ async def test_nothing_but_ones_own_can_be_published_or_asked(server: Guarded, u
 
 
 @pytest.mark.parametrize("user", USERS)
-async def test_nothing_but_ones_own_answers_can_be_heard(server: Guarded, user: str) -> None:
+async def test_the_stream_cannot_be_listened_to(server: Guarded, user: str) -> None:
     errors = Errors()
-    others = [f"_INBOX.{name}.>" for name in [*USERS, "dinkop"] if name != user]
-    subjects = [">", "*.>", "dinkop.v1.>", f"dinkop.v1.{user}.>", "$JS.>", "$SYS.>", "_INBOX.>", "_INBOX.*.x", *others]
+    subjects = [">", "*.>", "dinkop.v1.>", f"dinkop.v1.{user}.>", "$JS.>", "$JS.EVENT.>", "$SYS.>"]
     async with server.signed_in(user, errors) as client:
         for subject in subjects:
             await client.subscribe(subject)
         assert await refused(client, errors, "subscription", subjects) == []
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_the_answers_of_others_are_not_heard(server: Guarded, user: str) -> None:
+    heard: list[str] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.subject)
+
+    async with server.signed_in(user) as client:
+        await client.subscribe("_INBOX.>", cb=hear)
+        await client.flush()
+        for other in USERS:
+            if other != user:
+                async with server.signed_in(other) as speaking:
+                    assert (await speaking.request(own(other)[1 if other in SERVICES else 0], b"")).data
+        async with server.operating() as operator:
+            await operator.jetstream().stream_info(STREAM)
+        await client.publish(own(user)[1 if user in SERVICES else 0], b"", reply="_INBOX.mine")
+        await eventually(lambda: "_INBOX.mine" in heard)
+    assert heard == ["_INBOX.mine"]
 
 
 @pytest.mark.parametrize("user", USERS)
