@@ -1,9 +1,10 @@
-"""From POST to visible in GET /v1/health, against a bare append and publish on the same servers."""
+"""From POST to visible in GET /v1/health, against a bare append and publish on servers of the same kind."""
 
 import asyncio
 import http.client
 import json
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +13,10 @@ import httpx
 import nats
 import pytest
 from figures import percentile
+from servers import free_ports
 
 from chassis.definitions.clock import new_id
+from dinkop.embedded.nats import EmbeddedNats
 from dinkop.home import Running
 
 pytestmark = pytest.mark.benchmark
@@ -21,7 +24,9 @@ pytestmark = pytest.mark.benchmark
 MEETINGS = 200
 
 
-async def test_a_recorded_meeting_is_visible_at_once(system: Running, token: dict[str, str]) -> None:
+async def test_a_recorded_meeting_is_visible_at_once(
+    system: Running, token: dict[str, str], tmp_path: Path
+) -> None:
     registry, rat, reporting = (system.services[name] for name in ("registry", "rat", "reporting"))
     async with httpx.AsyncClient(headers=token, timeout=30) as client:
         ids = []
@@ -39,7 +44,7 @@ async def test_a_recorded_meeting_is_visible_at_once(system: Running, token: dic
         await client.get(f"{rat}/v1/cooperatives/{ids[-1]}/rats", params={"at_least": position})
     # A client that costs next to nothing itself: what is measured is the system.
     times = await asyncio.to_thread(_record_and_look, rat, reporting, ids, token)
-    bare = await _bare(system)
+    bare = await _bare(system, tmp_path)
     print(
         f"\nPOST to visible: p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms;"
         f" bare append and publish: p50 {bare * 1000:.1f} ms; ratio {percentile(times, 0.5) / bare:.1f}"
@@ -68,11 +73,13 @@ def _record_and_look(rat: str, reporting: str, ids: list[str], token: dict[str, 
     return times
 
 
-async def _bare(system: Running) -> float:
+async def _bare(system: Running, folder: Path) -> float:
     """Return the median seconds of one durable insert and one durable publish, nothing else."""
     connection = await asyncpg.connect(system.databases["rat"])
-    client = await nats.connect(system.nats_url)
     await connection.execute("SELECT make_generation('bare', 1); SET search_path = bare_g1")
+    server = EmbeddedNats(folder, *free_ports(2))  # its own, for nobody may make another stream on the system's
+    await server.start()
+    client = await nats.connect(server.url)
     await connection.execute("CREATE TABLE bare (id uuid PRIMARY KEY, data text)")
     jetstream = client.jetstream()
     await jetstream.add_stream(name="BARE", subjects=["bare.>"])
@@ -84,5 +91,6 @@ async def _bare(system: Running) -> float:
         times.append(time.perf_counter() - begun)
     await jetstream.delete_stream("BARE")
     await client.close()
+    await server.stop()
     await connection.close()
     return percentile(times, 0.5)

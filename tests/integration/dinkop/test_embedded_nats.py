@@ -11,7 +11,11 @@ import pytest
 from eventually import eventually
 from nats.js import JetStreamContext
 
-from dinkop.embedded.nats import EmbeddedNats
+from chassis.messaging import stream
+from chassis.messaging.connection import connect
+from contracts.envelope import STREAM
+from dinkop.doors import Doors
+from dinkop.embedded.nats import EmbeddedNats, on_disk
 
 
 @pytest.fixture
@@ -82,3 +86,24 @@ async def test_any_path_will_do(folder: Path, port_base: int) -> None:
     await server.start()
     await server.stop()
     assert (server.directory / "store" / "jetstream").is_dir()
+
+
+async def test_a_home_that_is_older_than_its_doors_keeps_its_stream(folder: Path, port_base: int) -> None:
+    old = EmbeddedNats(folder / "nats", port_base + 1, port_base + 2)
+    await old.start()
+    client = await nats.connect(old.url)
+    before = await stream.ensure(client.jetstream())
+    await client.jetstream().publish("dinkop.v1.rat.RATHeld.350721", b"{}")
+    await client.close()
+    await old.stop()
+
+    doors = Doors(folder / "doors")
+    doors.prepare()
+    server = EmbeddedNats(old.directory, old.port, old.monitoring_port, accounts=doors.accounts)
+    for _ in range(2):  # moved once, and then it is where it belongs
+        await server.start()
+        async with connect(doors.url("rat", server.url), "test") as broker:
+            after = await broker.connection.jetstream().stream_info(STREAM)
+        assert (after.created, after.state.messages) == (before.created, 1)
+        assert on_disk(server.directory, STREAM)
+        await server.stop()
