@@ -52,7 +52,8 @@ def agency_add(
             _must_be_new(file)
         agency = await agencies.add(system, name, kecamatan or (), after, hand_over)
         if not as_json and file:
-            out.print(f"{agency.name} may read {', '.join(agency.filter_subjects)}; credentials are in {file}.")
+            told = f"{agency.name} may read {', '.join(agency.filter_subjects)}; credentials are in {file}."
+            out.print(told, highlight=False, soft_wrap=True)
 
     carry_out(work())
 

@@ -39,6 +39,7 @@ def doors(
     if as_json:
         out.print_json(data={"accounts": str(written.accounts), "secrets": secrets})
         return
-    out.print(f"{written.accounts}: include it in the configuration of every NATS server, and reload them twice.")
+    told = f"{written.accounts}: include it in the configuration of every NATS server, and reload them twice."
+    out.print(told, highlight=False, soft_wrap=True)
     for user, path in secrets.items():
         out.print(f"  {user:<10} {path}", highlight=False, soft_wrap=True)
