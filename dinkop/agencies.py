@@ -106,7 +106,12 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
                 filter_subjects=agency.filter_subjects,
             )
             await _tried(credentials)
-            hand_over(credentials)
+            try:
+                hand_over(credentials)
+            except OSError as problem:
+                raise Failed(
+                    f"The credentials can't be handed over: {problem}. Mend it, and run this again."
+                ) from problem
             agency = msgspec.structs.replace(agency, standing=Standing.OPEN)
             doors.record(agency)
     return agency

@@ -16,6 +16,7 @@ import msgspec
 from chassis.storage.durable import sync_folder, write_private
 from contracts.envelope import SERVICES
 from dinkop.nats_accounts import OPERATOR, Agency, Standing, configuration
+from dinkop.processes import CannotStart
 
 USERS = (OPERATOR, *SERVICES)
 COST = 4
@@ -90,8 +91,8 @@ class Doors:
         )
 
     def agencies(self) -> list[Agency]:
-        """Return the agencies, by name."""
-        return [msgspec.json.decode(path.read_bytes(), type=Agency) for path in sorted(self._agencies.glob("*.json"))]
+        """Return the agencies, by name. Raises CannotStart for a record that can't be read."""
+        return [_read(path) for path in sorted(self._agencies.glob("*.json"))]
 
     def agency(self, name: str) -> Agency | None:
         """Return the agency of a name, or None."""
@@ -119,6 +120,15 @@ def hashed(secret: str) -> str:
 def is_name(text: str) -> bool:
     """Tell whether an agency may have this name."""
     return re.fullmatch(r"[a-z][a-z0-9-]{1,39}", text) is not None
+
+
+def _read(path: Path) -> Agency:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Agency)
+    except msgspec.DecodeError as broken:
+        raise CannotStart(
+            f"{path} is no record of an agency ({broken}). Remove it, and add the agency again."
+        ) from broken
 
 
 def _write(path: Path, content: bytes) -> None:

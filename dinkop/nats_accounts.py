@@ -73,8 +73,8 @@ class Standing(StrEnum):
 class Agency(msgspec.Struct, frozen=True):
     """An agency that reads the events. `kecamatan` (none: all) are codes; `after` is a stream sequence.
 
-    `durable` ends in what nobody can guess: an acknowledgement is addressed by that name, and is the one thing that
-    the server lets out of an account by way of an answer. `log` is which stream `after` is a place in.
+    `durable` ends in what nobody can guess: acknowledgements are addressed by that name, and an answer addressed so is
+    the one that the server does not keep inside an account. `log` is which stream `after` is a place in.
     """
 
     name: str

@@ -212,11 +212,15 @@ class Supervisor:
 
     async def _keep_agencies(self) -> None:
         """See to it that every agency has its consumer, also when the stream was made anew."""
-        while not self.doors.agencies():  # noqa: ASYNC110 (a file that another process writes)
+        while True:
             await asyncio.sleep(AGENCIES_SECONDS)
-        from dinkop import agencies  # late: who has none need not load a NATS client
+            try:
+                if self.doors.agencies():
+                    from dinkop import agencies  # late: who has none need not load a NATS client
 
-        await agencies.keep(self.doors, self.nats.url)
+                    await agencies.keep(self.doors, self.nats.url)
+            except Exception as error:  # whatever it is, the office goes on without its readers
+                log.warning("agencies can't be looked after: %r", error)
 
     async def _services_are_ready(self) -> None:
         patience = Patience(START_SECONDS)

@@ -131,9 +131,8 @@ class EmbeddedNats:
         streams = self.directory / "store" / "jetstream"
         old, new = streams / "$G", streams / STREAM_ACCOUNT
         if (old / "streams").is_dir() and not (new / "streams").exists():
-            if new.exists():
-                new.rmdir()
-            old.rename(new)
+            new.mkdir(mode=0o700, exist_ok=True)
+            (old / "streams").rename(new / "streams")
 
 
 def find_server() -> Path:

@@ -128,6 +128,15 @@ async def test_what_was_cut_off_in_the_middle_is_finished_by_the_same_again(
     await agencies.revoke(server.system, "polres")
 
 
+async def test_credentials_that_cannot_be_written_are_told_and_the_agency_is_not_in(server: Guarded) -> None:
+    def full(_: Credentials) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Failed, match=r"No space left.*run this again"):
+        await agencies.add(server.system, "satpol", (), 0, full)
+    await agencies.revoke(server.system, "satpol")
+
+
 async def test_a_revocation_cut_off_in_the_middle_is_finished_by_the_same_again(
     server: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

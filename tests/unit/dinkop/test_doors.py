@@ -13,6 +13,7 @@ from contracts.envelope import SERVICES
 from dinkop.cli import app
 from dinkop.doors import USERS, Doors, hashed
 from dinkop.nats_accounts import Agency, Standing
+from dinkop.processes import CannotStart
 
 
 def written(*words: str | Path, code: int = 0) -> Any:
@@ -113,6 +114,16 @@ def test_an_agency_that_is_being_revoked_has_no_account_any_more(
     doors.record(agency(standing))
     doors.prepare()
     assert ("agency-bps" in accounts(tmp_path / "doors")) is (standing is not Standing.REVOKING)
+
+
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    doors = Doors(tmp_path / "doors")
+    doors.prepare()
+    doors.record(agency())
+    record = tmp_path / "doors" / "agencies" / "bps.json"
+    record.write_text(record.read_text()[:20])
+    with pytest.raises(CannotStart, match=r"agencies/bps\.json is no record"):
+        doors.prepare()
 
 
 def test_the_address_of_a_user_holds_the_password_and_where_there_is_none_it_is_the_plain_one(tmp_path: Path) -> None:
