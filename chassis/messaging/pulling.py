@@ -13,6 +13,7 @@ import msgspec
 
 from chassis.definitions.clock import new_id
 from chassis.engine.ports import LogReplaced
+from chassis.messaging.address import ANYBODY
 from contracts.envelope import SUBJECT_ROOT
 
 type Ask = Callable[[str, bytes], Awaitable[bytes]]
@@ -112,7 +113,8 @@ async def make_consumer(ask: Ask, stream: str, owner: str, after: int, subject_f
     }
     if subject_filter:
         configuration["filter_subject"] = subject_filter
-    names = consumer_names(owner)
+    # Who needs no permission need not share few names with the ghosts of readers that were killed.
+    names = consumer_names(owner) if owner != ANYBODY else [f"{ANYBODY}-{new_id()}"]
     for name in random.sample(names, len(names)):
         subject = ".".join(filter(None, ("$JS.API.CONSUMER.CREATE", stream, name, subject_filter)))
         request = {"stream_name": stream, "action": "create", "config": {**configuration, "name": name}}
