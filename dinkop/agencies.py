@@ -205,30 +205,29 @@ async def _reread(system: System) -> None:
     At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
     account and imports. Who is no user any more is cut off at the first. Raises Unreachable.
     """
-    for _ in range(2):
-        before = await _loaded(system)
-        process = system.running.processes["nats"].process()
-        if process is None:
-            raise Unreachable("NATS is being started again: run this again in a moment.")
-        process.send_signal(signal.SIGHUP)
-        patience = Patience(PATIENCE)
-        while await _loaded(system) == before:
-            if patience.exhausted:
-                raise Unreachable(f"NATS does not read its accounts: see {system.home.log('nats')}.")
-            await asyncio.sleep(_LOOK)
+    async with system.client(PATIENCE) as monitoring:
 
+        async def loaded() -> str:
+            page = await monitoring.get(f"{system.running.monitoring_url}/varz")
+            return str(page.raise_for_status().json()["config_load_time"])
 
-async def _loaded(system: System) -> str:
-    return str((await _monitored(system, "/varz"))["config_load_time"])
+        for _ in range(2):
+            before = await loaded()
+            process = system.running.processes["nats"].process()
+            if process is None:
+                raise Unreachable("NATS is being started again: run this again in a moment.")
+            process.send_signal(signal.SIGHUP)
+            patience = Patience(PATIENCE)
+            while await loaded() == before:
+                if patience.exhausted:
+                    raise Unreachable(f"NATS does not read its accounts: see {system.home.log('nats')}.")
+                await asyncio.sleep(_LOOK)
 
 
 async def _connections(system: System, user: str) -> int:
-    return int((await _monitored(system, f"/connz?auth=1&user={user}"))["num_connections"])
-
-
-async def _monitored(system: System, page: str) -> Any:
-    async with system.client(PATIENCE) as client:
-        return (await client.get(f"{system.running.monitoring_url}{page}")).raise_for_status().json()
+    async with system.client(PATIENCE) as monitoring:
+        page = await monitoring.get(f"{system.running.monitoring_url}/connz?auth=1&user={user}")
+        return int(page.raise_for_status().json()["num_connections"])
 
 
 async def _tried(credentials: Credentials) -> None:
