@@ -205,7 +205,7 @@ async def _reread(system: System) -> None:
     At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
     account and imports. Who is no user any more is cut off at the first. Raises Unreachable.
     """
-    async with system.client(PATIENCE) as monitoring:
+    async with system.client(None, PATIENCE) as monitoring:
 
         async def loaded() -> str:
             page = await monitoring.get(f"{system.running.monitoring_url}/varz")
@@ -225,7 +225,7 @@ async def _reread(system: System) -> None:
 
 
 async def _connections(system: System, user: str) -> int:
-    async with system.client(PATIENCE) as monitoring:
+    async with system.client(None, PATIENCE) as monitoring:
         page = await monitoring.get(f"{system.running.monitoring_url}/connz?auth=1&user={user}")
         return int(page.raise_for_status().json()["num_connections"])
 

@@ -167,7 +167,7 @@ async def _reading(system: System) -> AsyncIterator[tuple[str, int]]:
     """Yield the stream's identity and last sequence; what goes wrong while reading comes out in words."""
     try:
         async with asyncio.timeout(CONNECT):
-            async with connection.connect(system.running.nats_url, "dinkop-manifest") as broker:
+            async with connection.connect(system.nats, "dinkop-manifest") as broker:
                 feed = JetStreamFeed(connection.client(broker))
                 identity, head = await feed.identity(), await feed.head()
     except (TimeoutError, Interrupted) as problem:
@@ -183,7 +183,7 @@ async def _reading(system: System) -> AsyncIterator[tuple[str, int]]:
 
 
 async def _count(system: System, found: Manifest, identity: str, until: int, progress: Progress) -> None:
-    async for batch in replay(system.running.nats_url, STREAM, (), 0, until, identity=identity):
+    async for batch in replay(system.nats, STREAM, (), 0, until, identity=identity):
         for _, service, type_, sequence, id_, subject, _, _, data in batch:
             fingerprint_ = fingerprint(sequence, id_.decode(), type_, subject.decode(), data)
             found.add(service, kecamatan_of(data), sequence, fingerprint_)

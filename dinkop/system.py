@@ -65,9 +65,9 @@ class System:
         return Address.parse(Doors(self.home.doors).url(nats_accounts.OPERATOR, self.running.nats_url))
 
     @asynccontextmanager
-    async def client(self, role: str, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
-        """Open an HTTP client of the services, in a role, whose connection errors come out as Unreachable."""
-        async with httpx.AsyncClient(auth=self.token(role), timeout=timeout) as client:
+    async def client(self, role: str | None, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+        """Open an HTTP client whose connection errors come out as Unreachable: of the services in a role, or in none."""
+        async with httpx.AsyncClient(auth=self.token(role) if role else None, timeout=timeout) as client:
             try:
                 yield client
             except httpx.TransportError as error:

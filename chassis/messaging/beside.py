@@ -96,9 +96,10 @@ def _failure(kind: str, words: str, place: int) -> Exception:
 async def _serve(order: _Order) -> None:
     """Read, and write what was read: batches, then None, or the kind, words and place of what was wrong."""
     said: tuple[str, str, int] | None = None
+    where = msgspec.convert(order.address, Address, dec_hook=lambda kind, given: kind(given))
     try:
         async for batch in replay(
-            msgspec.convert(order.address, Address, dec_hook=_path), order.stream, order.services, order.after, order.until, identity=order.identity
+            where, order.stream, order.services, order.after, order.until, identity=order.identity
         ):
             _write(batch)
     except (LogReplaced, LogUnreadable) as failed:
@@ -106,10 +107,6 @@ async def _serve(order: _Order) -> None:
     except NoEvent as found:
         said = (NoEvent.__name__, str(found), found.log_sequence)
     _write(said)
-
-
-def _path(kind: type, given: Any) -> Any:
-    return kind(given)
 
 
 def _write(what: Batch | tuple[str, str, int] | None) -> None:

@@ -24,9 +24,7 @@ pytestmark = pytest.mark.benchmark
 MEETINGS = 200
 
 
-async def test_a_recorded_meeting_is_visible_at_once(
-    system: Running, token: dict[str, str], tmp_path: Path
-) -> None:
+async def test_a_recorded_meeting_is_visible_at_once(system: Running, token: dict[str, str], tmp_path: Path) -> None:
     registry, rat, reporting = (system.services[name] for name in ("registry", "rat", "reporting"))
     async with httpx.AsyncClient(headers=token, timeout=30) as client:
         ids = []
