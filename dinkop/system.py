@@ -66,7 +66,7 @@ class System:
 
     @asynccontextmanager
     async def client(self, role: str | None, timeout: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
-        """Open an HTTP client whose connection errors come out as Unreachable: of the services in a role, or in none."""
+        """Open an HTTP client, of the services in a role, whose connection errors come out as Unreachable."""
         async with httpx.AsyncClient(auth=self.token(role) if role else None, timeout=timeout) as client:
             try:
                 yield client

@@ -43,4 +43,4 @@ async def test_it_asks_for_few_of_many(public_stream: Client) -> None:
     before = public_stream.stats["out_msgs"]
     met = [message async for message in samples(public_stream, [("rat", "RATHeld")])]
     assert [message.headers["ce-dataschema"][-1] for message in met] == ["1", "2", "3", "3"]
-    assert public_stream.stats["out_msgs"] - before < 40
+    assert public_stream.stats["out_msgs"] - before < 120  # a look is four messages: a consumer and what it has
