@@ -111,6 +111,13 @@ def test_every_link_leads_somewhere() -> None:
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_every_test_that_a_page_names_exists() -> None:
+    pages = [page for page in REPOSITORY.glob("docs/**/*.md") if page.parent.name != "tutorials"]  # those make theirs
+    for page in [REPOSITORY / "README.md", *pages]:
+        for path in re.findall(r"`(tests/[\w/.*-]+)`", page.read_text("utf-8")):
+            assert list(REPOSITORY.glob(path)), f"{page.name}: {path}"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_says_what_it_owns_publishes_consumes_and_serves(service: str) -> None:
     text = (REPOSITORY / "services" / service / "README.md").read_text("utf-8")
