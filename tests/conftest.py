@@ -39,13 +39,18 @@ TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('
 _numbers = itertools.count(1)
 
 # The default shows every variable of every frame: seconds of work for each failure that a test provokes.
-structlog.configure(
-    processors=[
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
-        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
+PROCESSORS = [
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+    structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+]
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> None:
+    """Log as tests do, whatever a command that was carried out here set before: its output may be closed by now."""
+    structlog.reset_defaults()
+    structlog.configure(processors=PROCESSORS)
 
 
 @pytest.fixture(scope="session")
