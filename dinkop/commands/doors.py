@@ -1,4 +1,4 @@
-"""`dinkop doors`: who may do what on NATS, as files for servers of one's own."""
+"""`dinkop doors`: who may do what on NATS and PostgreSQL, as files for servers of one's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +19,14 @@ def doors(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the accounts of NATS and a secret for each service into a folder; the same again changes nothing."""
+    """Write the accounts of NATS, a secret for each service, and the roles of PostgreSQL; again changes nothing."""
+    from chassis.storage.durable import write_private
+    from chassis.storage.roles import script
+    from contracts.envelope import SERVICES
     from dinkop.doors import USERS, Doors
 
     written = Doors(directory.expanduser().resolve())
+    roles = written.directory / "postgres-roles.sql"
 
     def write() -> None:
         if unknown := [user for user in rotate or () if user not in USERS]:
@@ -30,6 +34,7 @@ def doors(
         if directory.exists() and any(directory.iterdir()) and not written.accounts.exists():
             raise Misused(f"{directory} holds something else already. Name a folder that is empty or isn't there yet.")
         written.prepare(rotate or ())
+        write_private(roles, script(SERVICES).encode())
 
     async def work() -> None:
         write()
@@ -37,9 +42,10 @@ def doors(
     carry_out(work())
     secrets = {user: str(written.secret_file(user)) for user in USERS}
     if as_json:
-        out.print_json(data={"accounts": str(written.accounts), "secrets": secrets})
+        out.print_json(data={"accounts": str(written.accounts), "secrets": secrets, "roles": str(roles)})
         return
     told = f"{written.accounts}: include it in the configuration of every NATS server, and reload them twice."
     out.print(told, highlight=False, soft_wrap=True)
     for user, path in secrets.items():
         out.print(f"  {user:<10} {path}", highlight=False, soft_wrap=True)
+    out.print(f"{roles}: run it with psql, as its first line says.", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ import typer
 from contracts.roles import OFFICER
 from dinkop.home import Home, Running
 from dinkop.ports import Ports
-from dinkop.terminal import HomeOption, PortBaseOption, carry_out, out, progress_bar
+from dinkop.terminal import HomeOption, PortBaseOption, carry_out, keep_answers_clean, out, progress_bar
 from dinkop.tokens import OwnToken
 
 commands = typer.Typer()
@@ -56,6 +56,7 @@ def _run(
 ) -> None:
     from dinkop.supervisor import Supervisor
 
+    keep_answers_clean()
     ports = Ports() if port_base is None else Ports.after(port_base)
     chosen = Home.choose(home)
     out.print(f"Starting on {chosen.directory} …", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from running import DINKOP, PATIENCE, Install, Installation
 
+from contracts.envelope import SERVICES
 from dinkop.embedded.postgres import SUPERUSER, find_binaries
 from dinkop.home import Home
 from dinkop.supervisor import embedded_postgres
@@ -143,9 +144,10 @@ def files(*folders: Path) -> Iterator[tuple[Path, bytes]]:
 def copies(system: Installation, folder: Path) -> Path:
     """Take copies as an operator would: a dump of every database as text, the stream as an export, all that is read."""
     folder.mkdir()
-    run = json.loads((system.home / "run.json").read_text())
-    for name, url in run["databases"].items():
-        subprocess.run([find_binaries() / "pg_dump", "--dbname", url, "--file", folder / f"{name}.sql"], check=True)
+    postgres = embedded_postgres(Home(system.home))
+    for name in SERVICES:
+        dump = [find_binaries() / "pg_dump", "--dbname", postgres.owner_url(name), "--file", folder / f"{name}.sql"]
+        subprocess.run(dump, check=True)
     system.exported(folder / "events.jsonl")
     reads = ["/metrics", "/v1/projections", "/v1/requests"]
     lists = system.items("mentoring", "/v1/requests")

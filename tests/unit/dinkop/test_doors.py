@@ -45,6 +45,7 @@ def agency(standing: Standing = Standing.OPEN) -> Agency:
 def test_every_user_has_an_account_and_a_secret_that_only_its_owner_may_read(tmp_path: Path) -> None:
     answer = written(tmp_path / "doors")
     assert answer["secrets"].keys() == set(USERS)
+    assert "CREATE ROLE" in Path(answer["roles"]).read_text()
     assert accounts(tmp_path / "doors").keys() == {"DINKOP", *(f"service-{name}" for name in SERVICES)}
     for path in map(Path, [answer["accounts"], *answer["secrets"].values()]):
         assert path.stat().st_mode & 0o777 == 0o600
