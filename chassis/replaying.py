@@ -28,11 +28,10 @@ from chassis.engine.rebuild import MEMORY, NotComparable, Rebuild, Report, Unapp
 from chassis.messaging import connection, public_log
 from chassis.messaging.address import Address, Where
 from chassis.messaging.ahead import Ahead
-from chassis.messaging.beside import replay_beside
 from chassis.messaging.feed import JetStreamFeed
 from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.pulling import Interrupted
-from chassis.messaging.replay import Batch, LogUnreadable
+from chassis.messaging.replay import Batch, LogUnreadable, replay
 from chassis.messaging.samples import samples
 from chassis.storage import database, generations
 from chassis.storage.comparing import Compared
@@ -352,7 +351,7 @@ class _Run:
         feed = JetStreamFeed(replays.client)
 
         def from_stream(services: Collection[str], after: int, until: int, identity: str) -> AsyncGenerator[Batch]:
-            return replay_beside(replays.nats, STREAM, services, after, until, identity=identity)
+            return replay(replays.nats, STREAM, services, after, until, identity=identity)
 
         courtesy = AfterLive(generation.live, Ahead(replays.client), projection.services)
         given_up = await left_out(self._store.pool, projection.name)

@@ -49,8 +49,8 @@ def main() -> None:
 
     rows = int(memory[0]) if memory else MEMORY
     outcome = asyncio.run(rebuild_from(nats_url, database_url, PROJECTIONS[name], note, rows))
-    usage, beside = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    held = (usage.ru_maxrss + beside.ru_maxrss) * 1024 - idle
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    held = usage.ru_maxrss * 1024 - idle
     cpu = usage.ru_utime + usage.ru_stime
     print(json.dumps({**outcome.as_json(), "cpu": cpu, "held": held, "phases": phases}))
 
