@@ -30,7 +30,7 @@ from servers import (
 
 from chassis.messaging import stream
 from chassis.storage import database
-from chassis.storage.database import Database
+from chassis.storage.database import Connection, Database
 from chassis.storage.roles import owner_of
 from contracts.envelope import STREAM
 
@@ -120,25 +120,32 @@ async def empty_database_url(postgres: Postgres) -> str:
 async def database_url(postgres: Postgres, _shared: dict[str, set[str]]) -> str:
     """The URL of an empty database with the newest schema of the chassis, for the role that serves."""
     # One for all tests of a worker: after a crash PostgreSQL syncs every file of every database.
-    for url, tables in list(_shared.items()):
-        if await _empty(postgres.url(name_of(url)), tables):
+    for url, schema in list(_shared.items()):
+        if await _empty(postgres.url(name_of(url)), schema):
             return url
         del _shared[url]
     url = await make_database(postgres, f"test_{next(_numbers)}", TEMPLATE)
     connection = await asyncpg.connect(url)
-    _shared[url] = {name for schema, name in await connection.fetch(TABLES) if schema == "public"}
+    _shared[url] = await _schema(connection, await connection.fetch(TABLES))
     await connection.close()
     return url
 
 
 @pytest.fixture(scope="session")
 def _shared() -> dict[str, set[str]]:
-    """The database that tests of this worker share, one after another: its URL, and its tables when it was new."""
+    """The database that tests of this worker share, one after another: its URL, and its schema when it was new."""
     return {}
 
 
-async def _empty(database_url: str, tables: set[str]) -> bool:
-    """Take all rows and generations out of a database; False when a test gave it other tables."""
+async def _schema(connection: Connection, found: list[asyncpg.Record]) -> set[str]:
+    """Return what tells whether a test changed the schema: the names of its tables, and the versions it has reached."""
+    # Versions too, since one may make a table that a later one drops.
+    tables = {name for schema, name in found if schema == "public"}
+    return tables | {version for (version,) in await connection.fetch("SELECT version_num FROM alembic_version")}
+
+
+async def _empty(database_url: str, schema_when_new: set[str]) -> bool:
+    """Take all rows and generations out of a database; False when a test gave it another schema."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.fetch(
@@ -146,10 +153,11 @@ async def _empty(database_url: str, tables: set[str]) -> bool:
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
         )
         found = await connection.fetch(TABLES)
-        if {name for schema, name in found if schema == "public"} != tables:
+        if await _schema(connection, found) != schema_when_new:
             return False
         for schema in {schema for schema, _ in found} - {"public"}:
             await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+        tables = {name for schema, name in found if schema == "public"}
         await connection.execute(f"TRUNCATE {', '.join(tables - {'alembic_version'})}")
         return True
     finally:
