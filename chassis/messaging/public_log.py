@@ -12,7 +12,6 @@ from nats.js.errors import APIError, NotFoundError
 
 from chassis.definitions.clock import new_id
 from chassis.engine.ports import Fenced, LastPublished, PublicMessage
-from chassis.messaging import stream
 from contracts.envelope import STREAM, SUBJECT_ROOT, MalformedEnvelope
 
 # The server's bound on one atomic batch (ADR-50).
@@ -56,10 +55,6 @@ class JetStreamLog:
             # Direct, for its subject names what is read, so that a service can be let read its own and no more.
             message = await self._jetstream.get_last_msg(STREAM, _filter(service), direct=True)
         except NotFoundError:
-            return LastPublished(0, None, 0)
-        except nats.errors.NoRespondersError:
-            if await stream.present(self._jetstream):
-                raise
             return LastPublished(0, None, 0)
         headers = message.headers or {}
         try:

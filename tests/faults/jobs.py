@@ -1,8 +1,8 @@
 """The pieces of work that children of `forking` do, each on servers that a test has prepared."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from chassis.definitions.clock import new_id
 from chassis.definitions.consequences import Consequence
 from chassis.definitions.projection import Projection
 from chassis.engine import relay as relaying
-from chassis.engine.ports import Checkpoint, LastPublished, PublicMessage
+from chassis.engine.ports import Checkpoint, LastPublished, LogMessage, PublicMessage
 from chassis.engine.projector import Projector
 from chassis.engine.rebuild import Report, Unappliable, Until
 from chassis.engine.relay import Relay
@@ -144,9 +144,22 @@ async def project(database_url: str, nats_url: str) -> None:
 async def project_on(database_url: str, nats_url: str) -> None:
     """Read everything."""
     async with servers(database_url, nats_url) as (store, client):
-        projector = Projector(plots, ReadModels(store, new_id()).live(plots), JetStreamFeed(client), poll=0.02)
+        projector = Projector(plots, ReadModels(store, new_id()).live(plots), _InOneBatch(client), poll=0.02)
         async with kept_running(projector.run):
             await _at_the_head(store, client, "live")
+
+
+class _InOneBatch(JetStreamFeed):
+    """Delivers what there is in one batch, however the server cuts it: so that something follows a deadly event."""
+
+    async def follow(self, services: Collection[str], after: int) -> AsyncGenerator[list[LogMessage]]:
+        head, whole = await self.head(), list[LogMessage]()
+        async with aclosing(super().follow(services, after)) as batches:
+            async for batch in batches:
+                whole += batch
+                if not batch or batch[-1].log_sequence >= head:
+                    yield whole
+                    whole = []
 
 
 async def project_previous(database_url: str, nats_url: str) -> None:
