@@ -74,9 +74,21 @@ async def servers(database_url: str, nats_url: str) -> AsyncIterator[tuple[Datab
 
 
 class Rival(JetStreamLog):
-    """The stream, on which another relay is quicker with the first batch."""
+    """The stream, on which another relay is quicker with the first batch.
+
+    Who holds `being_replaced` has nobody look at it: a relay finds it before or after, never gone.
+    """
 
     _quicker = True
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.being_replaced = asyncio.Lock()
+
+    async def last(self, service: str) -> LastPublished:
+        """Look when nobody replaces it."""
+        async with self.being_replaced:
+            return await super().last(service)
 
     async def publish(self, service: str, messages: Sequence[PublicMessage], after: LastPublished) -> LastPublished:
         """Publish after the other one has."""
@@ -90,7 +102,8 @@ async def relay(database_url: str, nats_url: str) -> None:
     """Publish what is stored, though another relay was quicker; again after the stream's loss; and what comes later."""
     async with servers(database_url, nats_url) as (store, client):
         events = PostgresEventStore(store.pool)
-        one = Relay("ledger", events, Rival(client), publication, poll=0.02, look=0.0)
+        log = Rival(client)
+        one = Relay("ledger", events, log, publication, poll=0.02, look=0.0)
 
         async def run() -> None:
             await stream.ensure(client.jetstream())
@@ -98,8 +111,9 @@ async def relay(database_url: str, nats_url: str) -> None:
 
         async with kept_running(run):
             await eventually(lambda: one.status.published == STORED)
-            await stream.remove(client.jetstream())
-            await stream.ensure(client.jetstream())
+            async with log.being_replaced:
+                await stream.remove(client.jetstream())
+                await stream.ensure(client.jetstream())
             await eventually(partial(_is_published, client, STORED))
             await events.append(commit())
             one.wake()
