@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import signal
 import sys
 from dataclasses import replace
@@ -25,8 +24,6 @@ from chassis.telemetry import logs, tracing
 
 FINE, FAILED, UNREACHABLE, INTERRUPTED = 0, 1, 3, 130
 """Exit codes of what ends by itself."""
-NICENESS = 19
-"""How much a replay leaves the processor to those who serve."""
 
 
 def main(service: Service) -> None:
@@ -46,8 +43,6 @@ def main(service: Service) -> None:
     logs.configure(service.name, settings.log_level, sys.stderr if replays else sys.stdout)
     tracing.configure(service.name, settings.otlp_endpoint)
     if replays:
-        if given.command in ("rebuild", "verify"):
-            os.nice(NICENESS)
         code, answer = asyncio.run(replay(service, settings, given))
         print(json.dumps(answer))
         raise SystemExit(code)
@@ -144,7 +139,7 @@ async def replay(service: Service, settings: Settings, given: argparse.Namespace
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     [projection] = [projection for projection in service.projections if projection.name == given.projection]
-    opened = replaying.replays(service, settings.database_url, settings, today=settings.today)
+    opened = replaying.replays(service, settings.database_url, settings, today=settings.today, gives_way=True)
     try:
         async with opened as replays:
             if given.command == "retire":

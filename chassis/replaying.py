@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -152,17 +153,41 @@ async def accepted(_: Outcome) -> bool:
     return True
 
 
+def give_way() -> None:
+    """Leave the processor to whoever else wants it, from this moment on.
+
+    Niceness is not enough: who is woken still waits for the rest of a nice one's slice, at each of the dozen steps
+    from a request to its answer. Nobody waits for one that is scheduled as idle.
+    """
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def stand_in_line() -> None:
+    """Be scheduled as others are, for others wait for what follows; without the right to (RLIMIT_NICE) it stays."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @asynccontextmanager
 async def replays(
-    service: Service, database_url: str, nats: Where, memory: int = MEMORY, today: date | None = None
+    service: Service,
+    database_url: str,
+    nats: Where,
+    memory: int = MEMORY,
+    today: date | None = None,
+    *,
+    gives_way: bool = False,
 ) -> AsyncGenerator["Replays"]:
-    """Open what the replays of a service need. Raises one of AWAY."""
+    """Open what the replays of a service need. Raises one of AWAY.
+
+    With `gives_way`, this process, which does nothing else, leaves the processor to others while nobody waits for it.
+    """
     address = Address.of(nats)
     async with (
         database.connect(database_url, connections=4) as store,
         connection.connect(address, f"dinkop-replays-{service.name}") as broker,
     ):
-        yield Replays(service, store, address, connection.client(broker), memory, today)
+        yield Replays(service, store, address, connection.client(broker), memory, today, gives_way)
 
 
 @dataclass
@@ -175,6 +200,7 @@ class Replays:
     client: Any
     memory: int = MEMORY
     today: date | None = None
+    gives_way: bool = False
 
     async def carry_out(
         self, projection: Projection[Any], order: Order, progress: Callable[[Report], None] = lambda report: None
@@ -285,6 +311,7 @@ class _Run:
             await replay.finish()
             await replay.catch_up()
             await self._prove_store()
+            self._hurry()
             replay.enter("swap")
             await generation.swap(replay.reach, lambda connection, was: self._went_live(connection, was, replay))
         except FAILURES:
@@ -347,6 +374,7 @@ class _Run:
 
     async def _begun(self, generation: BuildingGeneration) -> Rebuild[Any, Together]:
         replays, projection = self._replays, self._projection
+        self._take_time()
         self._outcome.generation = generation.generation
         feed = JetStreamFeed(replays.client)
 
@@ -363,7 +391,9 @@ class _Run:
     async def _prove(self, replay: Rebuild[Any, Together], *, consequences: bool) -> None:
         """Compare both generations; where they differ, find out what readers would find otherwise."""
         outcome = self._outcome
+        self._hurry()
         async with replay.together() as both:
+            self._take_time()
             outcome.replaced, outcome.replaced_version = both.before.generation, both.version
             # Rows that parked events belong to lack what is parked: that they differ says nothing against either side.
             parked = await waiting(self._store.pool, self._projection.name, both.before.generation)
@@ -426,6 +456,16 @@ class _Run:
             " live generation was changed by hand, or the code was without a new version. Nothing is swapped."
             f"{kept}"
         )
+
+    def _hurry(self) -> None:
+        """The live projection stands still for what follows."""
+        if self._replays.gives_way:
+            stand_in_line()
+
+    def _take_time(self) -> None:
+        """Nobody waits for what follows."""
+        if self._replays.gives_way:
+            give_way()
 
     # ------------------------------------------------------------ keeping track
 

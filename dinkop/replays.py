@@ -1,6 +1,5 @@
 """Replays of a running system's projections, in this process: it has a core and memory of its own."""
 
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, time, timedelta
@@ -16,12 +15,6 @@ from chassis.storage.looking import look
 from contracts.envelope import SERVICES
 from dinkop.names import meant
 from dinkop.system import Failed, Misused, System, Unreachable
-
-NICENESS = 19
-"""How much a replay leaves the processor to those who serve: a rest of it, so that it never holds a lock for ever.
-
-With 10 it took so much of two busy cores that others' writes took twice as long (tests/benchmarks/test_working_day.py).
-"""
 
 
 def manifest(service: str) -> Service:
@@ -95,7 +88,10 @@ async def rows(
 async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
     running = system.running
     try:
-        async with replays(manifest(service), running.databases[service], system.nats, today=running.today) as open_:
+        opened = replays(
+            manifest(service), running.databases[service], system.nats, today=running.today, gives_way=True
+        )
+        async with opened as open_:
             yield open_
     except FAILURES as problem:
         raise Failed(str(problem)) from problem
@@ -103,8 +99,3 @@ async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
         if not gone(problem):
             raise
         raise Unreachable(f"{problem or type(problem).__name__}. What was done is kept: run it again.") from problem
-
-
-def go_second() -> None:
-    """Let those who serve have the processor first."""
-    os.nice(NICENESS)

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -30,29 +31,32 @@ async def rebuild_from(
     progress: Callable[[Report], None] = lambda report: None,
     memory: int = MEMORY,
     order: Order | None = None,
+    gives_way: bool = False,
 ) -> Outcome:
     """Rebuild a projection in the database at `database_url`, whosever it is, or do as `order` says."""
     owner = replace(service, projections=[projection], consequences={})
-    async with replays(owner, database_url, nats_url, memory) as open_:
+    async with replays(owner, database_url, nats_url, memory, gives_way=gives_way) as open_:
         return await open_.carry_out(projection, order or Order(accept=accepted), progress)
 
 
 def main() -> None:
-    """Rebuild, and print the outcome with the seconds of CPU taken and the bytes held at most above idle,
-    and when each phase was last heard of."""
+    """Rebuild, and print the outcome with the seconds of CPU taken and the bytes held at most above idle, when each
+    phase was last heard of, and how it was scheduled then."""
     nats_url, database_url, name, *memory = sys.argv[1:]
     idle = psutil.Process().memory_info().rss
     phases: dict[str, float] = {}
+    scheduled: dict[str, int] = {}
 
     def note(report: Report) -> None:
         phases[report.phase] = round(report.seconds, 2)
+        scheduled[report.phase] = os.sched_getscheduler(0)
 
     rows = int(memory[0]) if memory else MEMORY
-    outcome = asyncio.run(rebuild_from(nats_url, database_url, PROJECTIONS[name], note, rows))
+    outcome = asyncio.run(rebuild_from(nats_url, database_url, PROJECTIONS[name], note, rows, gives_way=True))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     held = usage.ru_maxrss * 1024 - idle
     cpu = usage.ru_utime + usage.ru_stime
-    print(json.dumps({**outcome.as_json(), "cpu": cpu, "held": held, "phases": phases}))
+    print(json.dumps({**outcome.as_json(), "cpu": cpu, "held": held, "phases": phases, "scheduled": scheduled}))
 
 
 if __name__ == "__main__":

@@ -153,7 +153,6 @@ def _replay(
 
     ends = carry_out(end())
     system = found(home)
-    replays.go_second()
     outcomes: list[Outcome] = []
     good = True
     with _progress(as_json) as begin:

@@ -1,7 +1,9 @@
 """Rebuilds on PostgreSQL and NATS: the rows are those of the naive fold, and nobody notices but by reading them."""
 
 import asyncio
+import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -249,6 +251,21 @@ async def test_a_rebuild_killed_at_work_is_gone_on_with_by_the_next_one(world: W
     assert await world.generations() == [(1, "previous"), (2, "live")]
     killed, done = reversed(await Rebuilds(world.database.pool).list())
     assert (killed.state, done.state, done.replaced) == ("interrupted", "live", 1)
+
+
+async def test_a_process_that_rebuilds_gives_way_but_not_while_the_live_projection_waits_for_it(world: World) -> None:
+    log = a_log(2_000)
+    await world.publish(log)
+    await world.project(heights(log))
+    rebuilding = await asyncio.create_subprocess_exec(
+        sys.executable, REBUILDING, world.nats.url, world.database_url, "plots", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await rebuilding.communicate()
+    scheduled = json.loads(said.splitlines()[-1])["scheduled"]
+    assert scheduled["replay"] == scheduled["indexes"] == scheduled["catch up"] == os.SCHED_IDLE
+    # Not everybody may be scheduled as others again.
+    may = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_NICE)[0] != 0
+    assert scheduled["verify"] == scheduled["swap"] == (os.SCHED_OTHER if may else os.SCHED_IDLE)
 
 
 async def _written(world: World) -> bool:
