@@ -7,16 +7,17 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import uvicorn
 from pydantic import ValidationError
 
 from chassis.bootstrap import Service, build
 from chassis.definitions.clock import new_id
 from chassis.http.identity import Identity, NotSet
+from chassis.http.serving import Server
 from chassis.settings import Settings
 from chassis.storage.migrations import migrate
 from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
@@ -85,17 +86,11 @@ def main(service: Service) -> None:
     # What is loaded stays: a full collection would look through all of it, for some 90 ms each time.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(UNREACHABLE)
 
 
 async def _migrate(service: Service, settings: Settings) -> None:

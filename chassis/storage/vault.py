@@ -9,6 +9,7 @@ keep what was deleted. The folder's own backup must be a mirror without a past, 
 import asyncio
 import base64
 import os
+import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,8 +141,9 @@ class Vault:
 
     def _keep(self, key: DataKey) -> None:
         path = self._path(key.subject)
-        # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file.
-        part = path.with_suffix(".new")
+        # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file. Under
+        # a name of its own, for another process may keep a key of the same subject, and the file aside becomes the key.
+        part = path.with_suffix(f".{secrets.token_hex(8)}.new")
         with _reaching():
             write_private(part, _encrypt(self._master_key, key.key, key.subject.bytes))
             try:
