@@ -19,7 +19,7 @@ from chassis.definitions.clock import new_id
 from chassis.http.identity import Identity, NotSet
 from chassis.http.serving import Server
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
+from chassis.storage.migrations import InTheWay, migrate
 from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
 from chassis.storage.roles import role_in
 from chassis.telemetry import logs, tracing
@@ -76,6 +76,9 @@ def main(service: Service) -> None:
         asyncio.run((_migrate if command == "migrate" else _await_migrations)(service, settings))
     except NotMigrated as lacking:
         print(f"{lacking} Run `python -m services.{service.name} migrate` first; see README.md", file=sys.stderr)
+        raise SystemExit(UNREACHABLE) from None
+    except InTheWay as held:
+        print(held, file=sys.stderr)
         raise SystemExit(UNREACHABLE) from None
     except NotLetIn as closed:
         print(f"There is no connection to the database: {closed}", file=sys.stderr)
