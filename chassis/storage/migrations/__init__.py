@@ -17,8 +17,11 @@ from chassis.storage.migrations.grants import grant
 
 HERE = Path(__file__).parent
 MIGRATION_LOCK = 2
-LOCK_SECONDS = 5
-"""How long a change waits for whoever reads a table, such as a dump: everybody after it waits behind the change."""
+LOCK_SECONDS = 2
+"""How long a change waits for whoever reads a table, such as a dump.
+
+Everybody after it waits behind the change, and who waits for a position to be projected gives up after five seconds.
+"""
 
 
 class InTheWay(Exception):

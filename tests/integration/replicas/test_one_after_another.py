@@ -12,6 +12,7 @@ from eventually import eventually
 from mentoring_request import REQUEST
 from replica_set import STARTS, Front, Replica, Replicas, Truth, seconds_until
 
+from chassis.definitions.clock import new_id
 from contracts.envelope import SERVICES
 
 HAND_OVER = 5.0
@@ -29,6 +30,8 @@ class Load:
     acknowledged: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in SERVICES})
     """Dinkop-Position of every acknowledged command, per service."""
     reads: int = 0
+    mark: str = field(default_factory=lambda: str(new_id()))
+    """Tells its cooperatives from those of another load on the same databases."""
     done: bool = False
 
     async def work(self, client: int) -> None:
@@ -38,7 +41,7 @@ class Load:
                 return
             body = {
                 "name": f"Koperasi {client}-{number}",
-                "legal_entity_number": f"{client}-{number}/ROLLING",
+                "legal_entity_number": f"{client}-{number}/{self.mark}",
                 "legal_entity_date": "2015-08-03",
                 "kecamatan_code": "35.07.21",
             }
