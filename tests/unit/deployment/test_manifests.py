@@ -281,8 +281,11 @@ def _passes(name: str, direction: str, of: dict[str, str], other: dict[str, str]
     assert policies, "whoever no policy selects may do anything"
     rules = [rule for policy in policies for rule in policy.get(way, ())]
     return any(
-        any(each["port"] in (port, "http") for each in rule["ports"])
-        and any(set(end) == {"podSelector"} and _matches(end["podSelector"], other) for end in rule.get(ends, ()))
+        any(each["port"] == port or (each["port"] == "http" and port == HTTP) for each in rule["ports"])
+        and (
+            ends not in rule
+            or any(set(end) == {"podSelector"} and _matches(end["podSelector"], other) for end in rule[ends])
+        )
         for rule in rules
     )
 
@@ -291,6 +294,7 @@ def _matches(selector: Manifest, labels: dict[str, str]) -> bool:
     return selector.get("matchLabels", {}).items() <= labels.items()
 
 
+HTTP = 8000
 NATS, POSTGRES = {"app.kubernetes.io/name": "nats"}, {"cnpg.io/cluster": "postgres"}
 
 
