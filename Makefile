@@ -45,6 +45,9 @@ e2e: setup ## the whole system through its commands and HTTP alone
 test-containers: setup ## the integration tests on PostgreSQL and NATS in containers
 	@DINKOP_TEST_ENGINE=containers $(PYTEST) -m "not embedded" tests/integration
 
+replicas: setup ## two processes of every service, all restarted one after another under load
+	@DINKOP_TEST_ROLLS=all $(PYTEST) -s tests/integration/replicas
+
 bench: setup ## measure, each against a limit in the same run
 	@$(PYTEST) -s -m benchmark tests/benchmarks
 
@@ -75,4 +78,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers bench restore-drill contracts release-contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e test-containers replicas bench restore-drill contracts release-contracts samples format lock migration clean

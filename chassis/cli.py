@@ -6,18 +6,19 @@ import gc
 import json
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import uvicorn
 from pydantic import ValidationError
 
 from chassis.bootstrap import Service, build
 from chassis.definitions.clock import new_id
 from chassis.http.identity import Identity, NotSet
+from chassis.http.serving import Server
 from chassis.settings import Settings
-from chassis.storage.migrations import migrate
+from chassis.storage.migrations import InTheWay, migrate
 from chassis.storage.migrations.awaiting import NotLetIn, NotMigrated, let_in, migrated
 from chassis.storage.roles import role_in
 from chassis.telemetry import logs, tracing
@@ -71,6 +72,9 @@ def main(service: Service) -> None:
     except NotMigrated as lacking:
         print(f"{lacking} Run `python -m services.{service.name} migrate` first; see README.md", file=sys.stderr)
         raise SystemExit(UNREACHABLE) from None
+    except InTheWay as held:
+        print(held, file=sys.stderr)
+        raise SystemExit(UNREACHABLE) from None
     except NotLetIn as closed:
         print(f"There is no connection to the database: {closed}", file=sys.stderr)
         raise SystemExit(UNREACHABLE) from None
@@ -80,17 +84,11 @@ def main(service: Service) -> None:
     # What is loaded stays: a full collection would look through all of it, for some 90 ms each time.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    server = Server(app, settings)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(UNREACHABLE)
 
 
 async def _migrate(service: Service, settings: Settings) -> None:

@@ -30,11 +30,17 @@ class Settings(BaseSettings):
     nats_key: Path | None = Field(None, description="the key of that certificate, if it is in a file of its own")
     nats_monitoring_url: str = Field(
         "http://127.0.0.1:8222",
-        description="HTTP monitoring of that server, asked whether it syncs before it acknowledges",
+        description="HTTP monitoring of every such server, comma-separated: does it sync before it acknowledges?",
     )
     nats_replicas: int = Field(1, ge=1, le=5, description="replicas of the stream: 1 alone, 3 on a cluster")
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless you say otherwise")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        le=60,
+        description="how long SIGTERM lets a service go on, not ready any more, until nobody sends it calls",
+    )
     today: date | None = Field(None, description="pins the calendar day, for demonstrations; recorded times stay real")
     log_level: str = Field("info", description="debug, info, warning or error")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (HTTP); no traces are kept without")

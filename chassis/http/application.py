@@ -75,6 +75,7 @@ def application(
             for status, text in _REFUSALS.items()
         },
     )
+    app.state.stopping = False
     app.add_middleware(Surroundings)
     parts = [operations.routes, rebuilds.routes, parked.routes, *routes]
     for part in parts:

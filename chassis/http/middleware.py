@@ -51,6 +51,8 @@ class Surroundings:
                 status = message["status"]
                 own = (b"x-correlation-id", correlation_id.encode())
                 message["headers"] = secured(scope["path"], [*message["headers"], own])
+                if scope["app"].state.stopping:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         begun = time.perf_counter()

@@ -49,8 +49,10 @@ async def livez() -> dict[str, str]:
 
 @routes.get("/readyz", callers=ANYONE, tags=TAGS, summary="The service can serve")
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 when the database can be reached; lag is no matter of readiness."""
+    """Answer 200 when the database can be reached and nobody has told the process to stop; lag doesn't matter."""
     runtime: Runtime = request.app.state.runtime
+    if request.app.state.stopping:
+        return problems.problem(503, "stopping", "This process is stopping; ask another one.")
     if not await runtime.reachable():
         return problems.problem(503, "unavailable", "The database can't be reached right now.")
     return JSONResponse({"status": "ready", "service": runtime.service})

@@ -1,10 +1,16 @@
 """The JetStream stream DINKOP: its configuration, and proof that what it acknowledges is on disk."""
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from contracts.envelope import STREAM, SUBJECT_ROOT
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class NotDurable(Exception):
@@ -53,19 +59,30 @@ async def remove(jetstream: JetStreamContext) -> None:
         pass
 
 
-async def assert_durable(monitoring_url: str) -> None:
-    """Raise NotDurable unless every file write of the server is synced before it is acknowledged.
+async def assert_durable(monitoring_urls: str) -> None:
+    """Raise NotDurable unless every file write of each server is synced before it is acknowledged.
 
-    With the default, JetStream acknowledges first and syncs every two minutes; a power loss then takes
-    back what it acknowledged.
+    `monitoring_urls` are those of all servers of a cluster, comma-separated. Most of them must answer, as most must
+    have a message before it is acknowledged; else the error of one that doesn't is raised. With the default,
+    JetStream acknowledges first and syncs every two minutes; a power loss then takes back what it acknowledged.
     """
     import httpx  # late, for it brings a terminal's worth of libraries that a start need not wait for
 
+    urls = [url.strip().rstrip("/") for url in monitoring_urls.split(",")]
     async with httpx.AsyncClient(timeout=5) as client:
-        answer = await client.get(f"{monitoring_url.rstrip('/')}/jsz")
+        told = await asyncio.gather(*(_syncs(client, url) for url in urls), return_exceptions=True)
+    for url, syncs in zip(urls, told, strict=True):
+        if syncs is False:
+            raise NotDurable(
+                f"JetStream at {url} does not sync before it acknowledges: set `sync_interval: always` in the"
+                " jetstream block of the NATS server's configuration and restart it. Nothing is published until then."
+            )
+    away = [each for each in told if isinstance(each, BaseException)]
+    if 2 * len(away) >= len(urls):
+        raise away[0]
+
+
+async def _syncs(client: "httpx.AsyncClient", monitoring_url: str) -> bool:
+    answer = await client.get(f"{monitoring_url}/jsz")
     answer.raise_for_status()
-    if not answer.json().get("config", {}).get("sync_always"):
-        raise NotDurable(
-            "JetStream does not sync before it acknowledges: set `sync_interval: always` in the jetstream"
-            " block of the NATS server's configuration and restart it. Nothing is published until then."
-        )
+    return bool(answer.json().get("config", {}).get("sync_always"))

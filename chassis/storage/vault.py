@@ -9,8 +9,10 @@ keep what was deleted. The folder's own backup must be a mirror without a past, 
 import asyncio
 import base64
 import os
+import secrets
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +31,8 @@ _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _DESTROYED = bytes(_NONCE_BYTES + _KEY_BITS // 8 + _TAG_BYTES)
 """What the file of a forgotten subject holds: as long as a wrapped key, so that it is overwritten where it lies."""
+_LEFT_BEHIND_SECONDS = 3600
+"""After so long a file that was written aside was left by a process that died, and is no key."""
 _VERSION = "1."
 """Stands before every sealed text, so that another cipher can follow one day."""
 
@@ -140,8 +144,9 @@ class Vault:
 
     def _keep(self, key: DataKey) -> None:
         path = self._path(key.subject)
-        # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file.
-        part = path.with_suffix(".new")
+        # Written aside, so that a crash leaves the whole key or none; a link, since it refuses to replace a file. Under
+        # a name of its own, for another process may keep a key of the same subject, and the file aside becomes the key.
+        part = path.with_suffix(f".{secrets.token_hex(8)}.new")
         with _reaching():
             write_private(part, _encrypt(self._master_key, key.key, key.subject.bytes))
             try:
@@ -179,6 +184,10 @@ class Vault:
 
     def _check(self, used: bool) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in self._folder.glob("*.new"):
+            with suppress(FileNotFoundError):  # another process, which is about to make it a key or removes it too
+                if time.time() - part.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                    part.unlink()
         subjects = [UUID(path.stem) for path in self._folder.glob("*.key")]
         if used and not subjects:
             raise Unreadable(f"{self._folder} holds no data key, though there are subjects: is it the right folder?")

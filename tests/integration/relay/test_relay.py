@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 from eventually import eventually
 from kept_running import kept_running
@@ -292,8 +293,15 @@ async def test_a_server_that_syncs_before_it_acknowledges_is_durable(nats: Nats)
     await stream.assert_durable(nats.monitoring_url)
 
 
-async def test_a_server_that_acknowledges_before_it_syncs_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_cluster_is_durable_when_most_of_its_servers_answer(nats: Nats) -> None:
+    there, away = nats.monitoring_url, f"http://127.0.0.1:{free_ports(1)[0]}"
+    await stream.assert_durable(f"{there}, {there}/,{away}")
+    with pytest.raises(httpx.ConnectError):
+        await stream.assert_durable(f"{there},{away},{away}")
+
+
+async def test_a_server_that_acknowledges_before_it_syncs_is_refused_also_when_the_others_of_its_cluster_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nats: Nats
 ) -> None:
     careless = "\n".join(line for line in embedded.CONFIGURATION.splitlines() if "sync_interval" not in line)
     monkeypatch.setattr(embedded, "CONFIGURATION", careless)
@@ -302,6 +310,8 @@ async def test_a_server_that_acknowledges_before_it_syncs_is_refused(
     try:
         with pytest.raises(NotDurable, match="sync_interval: always"):
             await stream.assert_durable(server.monitoring_url)
+        with pytest.raises(NotDurable, match=server.monitoring_url):
+            await stream.assert_durable(f"{nats.monitoring_url},{nats.monitoring_url},{server.monitoring_url}")
     finally:
         await server.stop()
 

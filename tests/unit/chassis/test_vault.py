@@ -138,9 +138,13 @@ async def test_an_empty_folder_is_right_for_a_service_without_subjects_only(vaul
 
 
 async def test_a_key_half_written_when_the_power_went_is_in_nobodys_way(vault: Vault, folder: Path) -> None:
-    (folder / f"{ONE}.new").write_bytes(os.urandom(7))
+    half = folder / f"{ONE}.0123456789abcdef.new"
+    half.write_bytes(os.urandom(7))
     await vault.check(used=False)
     await vault.keep(DataKey.new(ONE))
+    assert set(on_disk(folder)) == {f"{ONE}.key", half.name}, "another process may be at it"
+    os.utime(half, (0, 0))
+    await vault.check(used=True)
     assert list(on_disk(folder)) == [f"{ONE}.key"]
 
 

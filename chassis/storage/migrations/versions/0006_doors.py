@@ -8,6 +8,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+UNNEEDED_SINCE = "0.0.0"  # docs/decisions/0018: no release has needed what this takes away
 
 
 def upgrade() -> None:

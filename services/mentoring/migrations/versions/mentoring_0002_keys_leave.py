@@ -6,6 +6,7 @@ revision = "mentoring_0002"
 down_revision = "mentoring_0001"
 branch_labels = None
 depends_on = None
+UNNEEDED_SINCE = "0.0.0"  # docs/decisions/0018: no release has needed what this takes away
 
 
 def upgrade() -> None:
