@@ -18,6 +18,7 @@ from contracts.envelope import SERVICES
 REPOSITORY = Path(__file__).parents[3]
 FOLDER = REPOSITORY / "deploy" / "observability"
 PROMETHEUS = FOLDER / "prometheus"
+RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*_test.yml"))
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 WATCH = (REPOSITORY / "docs" / "how-to" / "watch.md").read_text("utf-8")
 
@@ -116,9 +117,8 @@ def test_there_is_no_runbook_for_what_never_alerts_and_the_list_has_all() -> Non
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_alert_is_tried_by_a_rule_test_that_expects_it_to_come(alert: str) -> None:
-    cases = [
-        case for test in parsed(PROMETHEUS / "tests" / "alerts_test.yml")["tests"] for case in test["alert_rule_test"]
-    ]
+    tests = [test for file in RULE_TESTS for test in parsed(file)["tests"]]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
     assert any(case["alertname"] == alert and case["exp_alerts"] for case in cases)
 
 
@@ -134,7 +134,7 @@ def test_prometheus_takes_configuration_and_alerts_and_they_come_when_they_shoul
     for name in ("prometheus.yml", "one-machine.yml"):
         promtool("check", "config", "--syntax-only", PROMETHEUS / name)
     promtool("check", "rules", PROMETHEUS / "alerts.yml")
-    promtool("test", "rules", PROMETHEUS / "tests" / "alerts_test.yml")
+    promtool("test", "rules", *RULE_TESTS)
 
 
 def test_prometheus_reads_every_expression_of_the_dashboard(tmp_path: Path) -> None:
