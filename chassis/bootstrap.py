@@ -199,6 +199,8 @@ class Background:
         parts["sweeping"] = partial(self._sweep, store)
         for name, watcher in self.service.watchers.items():
             parts[name] = partial(watcher, self.runtime, JetStreamFeed(nats))
+        for name in parts:
+            metrics.failures.labels(name)  # told as 0 from now on: the first failure is a rise then
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_until(lost))
             for name, part in parts.items():

@@ -1,5 +1,6 @@
 """Handling a command: load the stream, decide, append; again when somebody else was faster."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from chassis.definitions import clock
 from chassis.definitions.decider import Claim, Command, Decider, Event, Rejection
 from chassis.engine.codec import Codec
 from chassis.engine.ports import Appended, Commit, EventStore, Key, Outcome, Stream, WrongVersion
+from chassis.telemetry import logs, metrics, tracing
 
 ATTEMPTS = 8
 
@@ -95,11 +97,13 @@ class Handler[C: Command, S, E: Event]:
                     raise
                 return first
             try:
-                appended = await self.store.append(commit)
+                with tracing.span("append"):
+                    appended = await self.store.append(commit)
             except WrongVersion:
                 if attempt == ATTEMPTS - 1:
                     raise
                 continue
+            _tell([commit], [appended])
             self._appended()
             return appended
         raise AssertionError("unreachable")
@@ -109,7 +113,14 @@ class Handler[C: Command, S, E: Event]:
 
         The relay is not woken: it finds the events by itself, and whoever has many such batches goes on undisturbed.
         """
-        return await self.store.append_many([self.decided(order, loaded[order.id]) for order in orders])
+        return await self.append([self.decided(order, loaded[order.id]) for order in orders])
+
+    async def append(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Append what was decided, in one round trip; each commit succeeds or is refused on its own, in order."""
+        with tracing.span("append"):
+            outcomes = await self.store.append_many(commits)
+        _tell(commits, outcomes)
+        return outcomes
 
     def decided(self, order: Order[C], loaded: Loaded[S]) -> Commit:
         """Return what the command appends, given the state. Raises Rejection, NothingDecided."""
@@ -131,6 +142,26 @@ class Handler[C: Command, S, E: Event]:
             key=order.key,
             answer=order.answer,
         )
+
+
+def _tell(commits: Sequence[Commit], outcomes: Sequence[Outcome]) -> None:
+    """Count what was appended just now, and say in one line which positions it got, and on whose request."""
+    new = [
+        (commit, outcome)
+        for commit, outcome in zip(commits, outcomes, strict=True)
+        if isinstance(outcome, Appended) and not outcome.repeated
+    ]
+    if not new:
+        return
+    types = Counter(event.type for commit, _ in new for event in commit.events)
+    for type_, count in types.items():
+        metrics.appended.labels(type_).inc(count)
+    logs.followed(
+        "events.appended",
+        (commit.metadata.get("correlation_id", "") for commit, _ in new),
+        types=dict(types),
+        last=new[-1][1].position,
+    )
 
 
 def _sorted(claims: frozenset[Claim]) -> list[Claim]:

@@ -25,7 +25,7 @@ from chassis.engine.ports import (
     RowRefused,
     SetAside,
 )
-from chassis.telemetry import tracing
+from chassis.telemetry import logs, tracing
 
 log = structlog.get_logger()
 
@@ -206,9 +206,19 @@ class Projector[R: Row]:
         self._set_aside(parked)
         if batch.last:
             self.status.event_time = batch.last.time
+        if not self.pace:  # of what nobody reads, nobody is told
+            self._tell(fresh, started)
+        return after
+
+    def _tell(self, fresh: Sequence[LogMessage], started: int) -> None:
+        logs.followed(
+            "projection.committed",
+            (message.headers.get("ce-correlationid", "") for message in fresh),
+            projection=self.projection.name,
+            positions={message.service: int(message.headers["ce-sequence"]) for message in fresh},
+        )
         if tracing.recording():
             tracing.follow(self.projection.name, started, ((message.type, message.headers) for message in fresh))
-        return after
 
     async def _leave(self, parked: Parked, before: Checkpoint, identity: str, attempts: int = 0) -> Checkpoint:
         after = _after([parked.message], before, identity)

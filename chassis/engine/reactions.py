@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from chassis.definitions.decider import Decider, Rejection
 from chassis.definitions.decoding import decoder
@@ -14,6 +15,7 @@ from chassis.definitions.reaction import Reaction
 from chassis.engine.handling import Handler, NothingDecided, Order
 from chassis.engine.parking import failure
 from chassis.engine.ports import AlreadyClaimed, Failure, Key, LogMessage, Parked
+from chassis.telemetry import tracing
 from contracts.envelope import Envelope
 
 log = structlog.get_logger()
@@ -91,6 +93,10 @@ class Reactor:
 
     async def carry_out(self, message: LogMessage) -> tuple[str, str | None]:
         """Do what the reaction says; return the outcome, `handled` or `refused`, and why it was refused."""
+        with tracing.span(f"{self.reaction.name} {message.type}", SpanKind.CONSUMER, message.headers):
+            return await self._carry_out(message)
+
+    async def _carry_out(self, message: LogMessage) -> tuple[str, str | None]:
         envelope = Envelope.from_headers(message.headers)
         received = Received.of(envelope, decoder(self.reaction.event)(message.data))
         outcome, detail = "handled", None
@@ -101,8 +107,8 @@ class Reactor:
                 "correlation_id": envelope.correlation_id,
                 "causation_id": str(envelope.id),
             }
-            if envelope.traceparent:
-                metadata["traceparent"] = envelope.traceparent
+            if traceparent := tracing.traceparent():
+                metadata["traceparent"] = traceparent
             order = Order(directive.stream_id, directive.command, metadata, key=Key(key, key))
             try:
                 await self.handler_of(directive.decider).handle(order)

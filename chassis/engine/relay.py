@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from chassis.engine.gate import proven
 from chassis.engine.ports import EventStore, Fenced, LastPublished, PublicLog, PublicMessage, StoredEvent
+from chassis.telemetry import logs, tracing
 
 log = structlog.get_logger()
 
@@ -87,6 +89,7 @@ class Relay:
 
     async def relay(self, events: Sequence[StoredEvent], last: LastPublished) -> LastPublished:
         """Publish these events after `last`; when fenced, return where the log really stands."""
+        started = time.time_ns()
         messages = [self.publication(event) for event in events]
         self.status.stored = max(self.status.stored, events[-1].position)
         try:
@@ -97,7 +100,21 @@ class Relay:
         self.status.published = last.sequence
         self.status.error = None
         self.published(events)
+        _tell(messages, started)
         return last
+
+
+def _tell(messages: Sequence[PublicMessage], started: int) -> None:
+    envelopes = [message.envelope for message in messages]
+    logs.followed(
+        "events.published",
+        (envelope.correlation_id for envelope in envelopes),
+        first=envelopes[0].sequence,
+        last=envelopes[-1].sequence,
+    )
+    if tracing.recording():
+        of_each = ((envelope.type, envelope.headers()) for envelope in envelopes)
+        tracing.follow("publish", started, of_each, SpanKind.PRODUCER)
 
 
 async def _within(awaitable: Awaitable[object], seconds: float) -> bool:

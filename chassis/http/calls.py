@@ -27,7 +27,7 @@ from chassis.http.runtime import Runtime
 from chassis.storage.archive import Archive
 from chassis.storage.read_models import View
 from chassis.storage.vault import Vault
-from chassis.telemetry import metrics, tracing
+from chassis.telemetry import tracing
 from contracts.envelope import SERVICES
 
 PATIENCE = 5.0
@@ -161,7 +161,6 @@ class Call:
             kept = {"status": status, "body": answer}
             order = Order(stream_id, command, self.metadata, self.expected, await self.key(), kept)
             appended = await self.handler(decider).handle(order)
-        metrics.appended.labels(type(command).__name__).inc()
         return self._answered(appended)
 
     def _answered(self, appended: Appended) -> JSONResponse:

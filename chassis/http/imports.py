@@ -113,7 +113,7 @@ async def carry_out[C: Command](
     metadata, new = call.metadata, Loaded(handler.decider.initial, 0)
 
     async def append(batch: Sequence[tuple[int, Order[C]]], commits: Sequence[Commit]) -> None:
-        outcomes = await handler.store.append_many(commits)
+        outcomes = await handler.append(commits)
         for (row, order), outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, Appended) and (problem := await _again(handler, order)):
                 refused[row] = problem

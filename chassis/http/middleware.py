@@ -2,9 +2,10 @@
 
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.definitions.clock import new_id
@@ -58,7 +59,7 @@ class Surroundings:
         begun = time.perf_counter()
         with (
             structlog.contextvars.bound_contextvars(correlation_id=correlation_id),
-            tracing.span(scope["method"], SpanKind.SERVER, headers) as span,
+            _traced(scope, headers) as span,
         ):
             try:
                 await self._app(scope, limit, answer)
@@ -77,6 +78,7 @@ class Surroundings:
             span.update_name(f"{scope['method']} {route}")
             span.set_attribute("http.route", route)
             span.set_attribute("http.response.status_code", status)
+            span.set_attribute("dinkop.correlation_id", correlation_id)
             metrics.requests.labels(scope["method"], route, str(status)).observe(seconds)
             if scope["path"] not in _SILENT:
                 log.info(
@@ -86,6 +88,12 @@ class Surroundings:
                     status=status,
                     milliseconds=round(seconds * 1000, 2),
                 )
+
+
+def _traced(scope: Scope, headers: dict[str, str]) -> AbstractContextManager[Span]:
+    if scope["path"] in _SILENT:
+        return nullcontext(INVALID_SPAN)
+    return tracing.span(scope["method"], SpanKind.SERVER, headers)
 
 
 class _Limit:

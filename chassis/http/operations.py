@@ -70,8 +70,8 @@ async def readyz(request: Request) -> JSONResponse:
 async def prometheus(request: Request) -> Response:
     """Tell what was counted, and what the last sample saw: a scrape asks no database."""
     operations = request.app.state.runtime.operations
-    seen = operations.seen
-    present = levels(seen, operations.running) if seen else ()
+    accepting = operations.gate.refusal is None
+    present = levels(operations.work().leading, accepting, operations.seen, operations.running)
     return Response(metrics.exposed(present), media_type=CONTENT_TYPE_LATEST)
 
 

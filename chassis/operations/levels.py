@@ -7,18 +7,26 @@ from chassis.storage.rebuilds import Record
 from chassis.telemetry.metrics import Level
 
 
-def levels(seen: ServiceState, running: Sequence[Record]) -> Iterator[Level]:
-    """Yield how everything stands; what isn't known here, because another replica leads, is left out."""
+def levels(leading: bool, accepting: bool, seen: ServiceState | None, running: Sequence[Record]) -> Iterator[Level]:
+    """Yield how everything stands; what isn't known here, because another replica leads, is left out.
+
+    Whether this process leads and accepts commands it knows by itself, also while its database is away (`seen` is
+    None): the moment at which somebody wants to be told.
+    """
+    yield "dinkop_leading", (), float(leading)
+    yield "dinkop_writes_accepted", (), float(accepting)
+    yield "dinkop_database_seen", (), float(seen is not None)
+    if seen is None:
+        return
     for name, labels, value in _levels(seen, running):
         if value is not None:
             yield name, labels, float(value)
 
 
 def _levels(seen: ServiceState, running: Sequence[Record]) -> Iterator[tuple[str, tuple[str, ...], float | None]]:
-    yield "dinkop_leading", (), seen.leading
+    yield "dinkop_stream_seen", (), _stream_seen(seen)
     yield "dinkop_store_position", (), seen.store.position
     yield "dinkop_relay_backlog", (), seen.relay.backlog
-    yield "dinkop_writes_accepted", (), seen.writes.accepted
     if seen.reconciled:
         yield "dinkop_reconcile_age_seconds", (), seen.reconciled.age_seconds
         yield "dinkop_reconcile_fine", (), seen.reconciled.fine
@@ -40,3 +48,9 @@ def _levels(seen: ServiceState, running: Sequence[Record]) -> Iterator[tuple[str
         yield "dinkop_rebuild_running", of, True
         yield "dinkop_rebuild_events_done", of, record.progress.get("events")
         yield "dinkop_rebuild_events_total", of, record.progress.get("total")
+
+
+def _stream_seen(seen: ServiceState) -> bool | None:
+    """Tell whether the stream answered: who leads asks it how far it goes, as soon as there is a live generation."""
+    live = [item for item in seen.items if item.live]
+    return any(item.head for item in live) if seen.leading and live else None

@@ -2,9 +2,30 @@
 
 import logging
 import sys
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Any, TextIO
 
 import structlog
+
+log = structlog.get_logger()
+
+FEW = 8
+"""Requests that one line may name."""
+
+
+def followed(event: str, correlation_ids: Iterable[str], **told: Any) -> None:
+    """Say in one line what became of some events, with the correlation ids of the requests behind them.
+
+    Where there are many requests, as when a read model catches up, it is said to who debugs only, and without them:
+    by their positions each still can be found.
+    """
+    named: dict[str, None] = {}
+    for id_ in correlation_ids:
+        named[id_] = None
+        if len(named) > FEW:
+            log.debug(event, **told)
+            return
+    log.info(event, correlation_ids=list(filter(None, named)), **told)
 
 
 def configure(service: str, level: str = "info", output: TextIO = sys.stdout) -> None:

@@ -1,6 +1,8 @@
 """Prometheus metrics that every service has."""
 
+import platform
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -19,14 +21,27 @@ projection_position = Gauge(
 )
 failures = Counter("dinkop_background_failures_total", "Times a background part had to start again", ["part"])
 
+
+def _version() -> str:
+    try:
+        return version("dinkop")
+    except PackageNotFoundError:  # a copy of the code that was never installed
+        return "unknown"
+
+
+build = Gauge("dinkop_build_info", "1; its labels tell which code runs on what", ["version", "python"])
+build.labels(_version(), platform.python_version()).set(1)
+
 type Level = tuple[str, tuple[str, ...], float]
 """Name in LEVELS, values of its labels, and how high it stands."""
 
 LEVELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dinkop_leading": ("1 where this process carries the background work; of several replicas, one does", ()),
+    "dinkop_writes_accepted": ("1 while commands are accepted", ()),
+    "dinkop_database_seen": ("1 when the last look at the database succeeded; 0: what it knows is left out", ()),
+    "dinkop_stream_seen": ("1 when the last look at the stream succeeded; told by the process that leads", ()),
     "dinkop_store_position": ("Number of the last event stored", ()),
     "dinkop_relay_backlog": ("Events stored and not on the stream yet", ()),
-    "dinkop_writes_accepted": ("1 while commands are accepted", ()),
     "dinkop_reconcile_age_seconds": ("Seconds since store and stream were compared last", ()),
     "dinkop_reconcile_fine": ("1 when that comparison found every event once and in order", ()),
     "dinkop_projection_lag_events": ("Events on the stream that a projection has not applied", ("projection",)),

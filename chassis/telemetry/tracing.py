@@ -40,8 +40,10 @@ def recording() -> bool:
     return _tracer is not _nowhere
 
 
-def follow(name: str, begun: int, messages: Iterable[tuple[str, Mapping[str, str]]]) -> None:
-    """Record that messages had their effect here just now: a span each, in the trace of what caused it.
+def follow(
+    name: str, begun: int, messages: Iterable[tuple[str, Mapping[str, str]]], kind: SpanKind = SpanKind.CONSUMER
+) -> None:
+    """Record what was just done with messages: a span each, in the trace of what caused it.
 
     `begun` is in nanoseconds since 1970; each message is its type and its headers.
     """
@@ -49,7 +51,7 @@ def follow(name: str, begun: int, messages: Iterable[tuple[str, Mapping[str, str
         if "traceparent" in headers:
             parent = _propagator.extract(dict(headers))
             attributes = {"dinkop.event.id": headers["ce-id"], "dinkop.event.sequence": headers["ce-sequence"]}
-            _tracer.start_span(f"{name} {type_}", parent, SpanKind.CONSUMER, attributes, start_time=begun).end()
+            _tracer.start_span(f"{name} {type_}", parent, kind, attributes, start_time=begun).end()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fastapi import FastAPI, File, Query, Response, UploadFile
 from structlog.testing import capture_logs
 
 from chassis.definitions.decider import Missing
+from chassis.engine.gate import Gate
 from chassis.http.admission import ANYONE, Door, Within
 from chassis.http.application import application
 from chassis.http.calls import Body, CallOf
@@ -97,6 +98,12 @@ class Keeps:
 
     seen = None
     running = ()
+    gate = Gate()
+    leading = False
+
+    def work(self) -> "Keeps":
+        """Return what carries the background work: none here."""
+        return self
 
 
 def service(door: Door) -> FastAPI:

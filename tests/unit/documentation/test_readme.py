@@ -68,6 +68,7 @@ def test_every_setting_is_documented(setting: str) -> None:
 
 
 PAGES = {page.stem: page for page in [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/how-to/*.md"))]}
+PAGES |= {page.stem: page for page in sorted(REPOSITORY.glob("docs/runbooks/*-*.md"))}
 
 
 @pytest.mark.parametrize("page", PAGES)
