@@ -64,10 +64,12 @@ format: setup ## put the code into its format
 	@$(BIN)/ruff check --fix -q . && $(BIN)/ruff format -q .
 
 lock: setup ## resolve the requirements anew, with hashes and without addresses
-	@for extra in runtime dev; do \
-	  $(BIN)/uv pip compile pyproject.toml $$([ $$extra = dev ] && echo --extra dev -c requirements/runtime.txt) \
+	@for file in runtime dev registry rat mentoring reporting cli; do \
+	  case $$file in runtime) what="pyproject.toml";; dev) what="pyproject.toml --extra dev -c requirements/runtime.txt";; \
+	    *) what="--group $$file -c requirements/runtime.txt";; esac; \
+	  $(BIN)/uv pip compile $$what \
 	    --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate -q \
-	    -o requirements/$$extra.txt; done
+	    -o requirements/$$file.txt; done
 
 migration: setup ## start a schema version: make migration SERVICE=chassis|registry|… NAME="what it does"
 	@$(BIN)/python -m chassis.storage.migrations "$(SERVICE)" "$(NAME)"
