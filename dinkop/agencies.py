@@ -59,12 +59,18 @@ def resolved(kecamatan: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({code for code in codes if code}))
 
 
+_NOT_ELSEWHERE = (
+    "Agencies are let in where dinkop runs NATS itself, for it has to tell the server to read its accounts again."
+)
+
+
 async def add(system: System, name: str, kecamatan: Sequence[str], after: int, hand_over: HandOver) -> Agency:
     """Let an agency in, and hand its credentials over; return its record.
 
     It counts as added only once they are handed over: whatever goes wrong before, the same again begins anew, with
     another password. Raises Misused, Failed (the name is taken) or Unreachable.
     """
+    system.must_be_here(_NOT_ELSEWHERE)
     if not is_name(name):
         raise Misused(f"{name!r} is no name for an agency: 2 to 40 of a-z, 0-9 and -, the first a letter.")
     codes = resolved(kecamatan)
@@ -119,6 +125,7 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
 
 async def revoke(system: System, name: str) -> None:
     """Show an agency out: its connections are cut, its consumer is gone. Raises Failed or Unreachable."""
+    system.must_be_here(_NOT_ELSEWHERE)
     doors = Doors(system.home.doors)
     async with _operating(system.nats) as broker:
         with doors.held():
@@ -138,6 +145,7 @@ async def listed(system: System) -> list[dict[str, Any]]:
 
     Raises Unreachable.
     """
+    system.must_be_here(_NOT_ELSEWHERE)
     items: list[dict[str, Any]] = []
     async with _operating(system.nats) as broker:
         for agency in Doors(system.home.doors).agencies():

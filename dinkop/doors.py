@@ -15,6 +15,7 @@ import msgspec
 
 from chassis.storage.durable import sync_folder, write_private
 from contracts.envelope import SERVICES
+from dinkop.home import SHOWN
 from dinkop.nats_accounts import OPERATOR, Agency, Standing, configuration
 from dinkop.processes import CannotStart
 
@@ -33,13 +34,21 @@ class Doors:
     secrets/            the password of each service and of dinkop itself, a file each
     agencies/           a record for each agency, with the hash of its password and not the password
     lock                held by whoever changes something
+
+    Where DINKOP_SHOWN names a folder, nats-accounts.conf lies there: a server elsewhere is given that folder alone.
+    Passwords that somebody else keeps are read from `secrets`, a folder with a file for each user.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, secrets: Path | None = None) -> None:
         self.directory = directory
-        self.accounts = directory / "nats-accounts.conf"
-        self._secrets = directory / "secrets"
+        self.accounts = Path(os.environ.get(SHOWN) or directory) / "nats-accounts.conf"
+        self._secrets = secrets or directory / "secrets"
         self._agencies = directory / "agencies"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the folder has ever been one of doors."""
+        return (self.directory / "lock").exists() or self.accounts.exists()
 
     @contextmanager
     def held(self, *, wait: bool = True) -> Iterator[None]:

@@ -93,9 +93,9 @@ async def rows(
 
 @asynccontextmanager
 async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
-    running = system.running
+    today = system.running.today
     try:
-        async with replays(manifest(service), running.databases[service], system.nats, today=running.today) as open_:
+        async with replays(manifest(service), system.database_url(service), system.nats, today=today) as open_:
             yield open_
     except FAILURES as problem:
         raise Failed(str(problem)) from problem

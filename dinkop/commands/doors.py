@@ -1,4 +1,4 @@
-"""`dinkop doors`: who may do what on NATS and PostgreSQL, as files for servers of one's own."""
+"""`dinkop doors` and `dinkop secrets`: who may do what, and by which passwords, as files for servers of one's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,10 @@ def doors(
     rotate: Annotated[
         list[str] | None, typer.Option("--rotate", help="Make a new password for this user; repeatable")
     ] = None,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--secrets", exists=True, file_okay=False, help="Folder of passwords that are kept elsewhere"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the accounts of NATS, a secret for each service, and the roles of PostgreSQL; again changes nothing."""
@@ -25,13 +29,15 @@ def doors(
     from contracts.envelope import SERVICES
     from dinkop.doors import USERS, Doors
 
-    written = Doors(directory.expanduser().resolve())
+    written = Doors(directory.expanduser().resolve(), kept)
     roles = written.directory / "postgres-roles.sql"
 
     def write() -> None:
         if unknown := [user for user in rotate or () if user not in USERS]:
             raise Misused(f"There is no user {', '.join(unknown)}. There is: {', '.join(USERS)}.")
-        if directory.exists() and any(directory.iterdir()) and not written.accounts.exists():
+        if kept and rotate:
+            raise Misused("--rotate makes passwords here; those of --secrets are changed where they are kept.")
+        if directory.exists() and any(directory.iterdir()) and not written.is_made:
             raise Misused(f"{directory} holds something else already. Name a folder that is empty or isn't there yet.")
         written.prepare(rotate or ())
         write_private(roles, script(SERVICES).encode())
@@ -49,3 +55,26 @@ def doors(
     for user, path in secrets.items():
         out.print(f"  {user:<10} {path}", highlight=False, soft_wrap=True)
     out.print(f"{roles}: run it with psql, as its first line says.", highlight=False, soft_wrap=True)
+
+
+@commands.command("secrets")
+def secrets_(
+    directory: Path,
+    postgres: Annotated[str, typer.Option("--postgres", help="Where services find PostgreSQL")] = "postgres:5432",
+    nats: Annotated[str, typer.Option("--nats", help="Where services find NATS")] = "nats:4222",
+    as_json: AsJson = False,
+) -> None:
+    """Write every secret of an installation as a file, once; again changes nothing and makes what is missing."""
+    from dinkop.secret_files import SecretFiles
+
+    files = SecretFiles(directory.expanduser().resolve())
+
+    async def written() -> list[str]:
+        return files.write(postgres=postgres, nats=nats)
+
+    names = carry_out(written())
+    if as_json:
+        out.print_json(data={"directory": str(directory), "files": names})
+        return
+    told = f"{directory} holds {len(names)} secrets. Keep a copy of master_key apart from every backup."
+    out.print(told, highlight=False, soft_wrap=True)
