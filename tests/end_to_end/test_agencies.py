@@ -9,6 +9,8 @@ import psutil
 import pytest
 from running import Installation
 
+pytestmark = pytest.mark.embedded
+
 type Given = dict[str, str]
 
 
