@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +22,7 @@ from chassis.messaging.pulling import Interrupted
 from contracts import regions
 from contracts.envelope import STREAM
 from dinkop.doors import COST, Doors, is_name
-from dinkop.nats_accounts import OPERATOR, Agency, Standing
+from dinkop.nats_accounts import OPERATOR, RELOAD, Agency, Standing
 from dinkop.processes import Patience
 from dinkop.system import Failed, Misused, System, Unreachable
 
@@ -59,9 +60,8 @@ def resolved(kecamatan: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({code for code in codes if code}))
 
 
-_NOT_ELSEWHERE = (
-    "Agencies are let in where dinkop runs NATS itself, for it has to tell the server to read its accounts again."
-)
+PUBLIC_URL = "DINKOP_PUBLIC_NATS_URL"
+"""By which address agencies reach NATS, where it isn't the one that dinkop itself uses."""
 
 
 async def add(system: System, name: str, kecamatan: Sequence[str], after: int, hand_over: HandOver) -> Agency:
@@ -70,7 +70,6 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
     It counts as added only once they are handed over: whatever goes wrong before, the same again begins anew, with
     another password. Raises Misused, Failed (the name is taken) or Unreachable.
     """
-    system.must_be_here(_NOT_ELSEWHERE)
     if not is_name(name):
         raise Misused(f"{name!r} is no name for an agency: 2 to 40 of a-z, 0-9 and -, the first a letter.")
     codes = resolved(kecamatan)
@@ -101,9 +100,9 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
             await durables.remove(client, agency.durable)  # of an attempt that was cut off, maybe with other subjects
             await durables.make(client, agency.durable, agency.filter_subjects, after)
             doors.write_accounts()
-            await _reread(system)
+            await _reread(system, client)
             credentials = Credentials(
-                url=str(system.nats),
+                url=os.environ.get(PUBLIC_URL) or str(system.nats),
                 user=agency.user,
                 password=password,
                 stream=STREAM,
@@ -111,7 +110,7 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
                 inbox_prefix=Address(servers=(), user=agency.user).inbox_prefix,
                 filter_subjects=agency.filter_subjects,
             )
-            await _tried(credentials)
+            await _tried(system, credentials)
             try:
                 hand_over(credentials)
             except OSError as problem:
@@ -125,7 +124,6 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
 
 async def revoke(system: System, name: str) -> None:
     """Show an agency out: its connections are cut, its consumer is gone. Raises Failed or Unreachable."""
-    system.must_be_here(_NOT_ELSEWHERE)
     doors = Doors(system.home.doors)
     async with _operating(system.nats) as broker:
         with doors.held():
@@ -135,7 +133,7 @@ async def revoke(system: System, name: str) -> None:
                 raise Failed(f"There is no agency {name}. There is: {known}.")
             doors.record(msgspec.structs.replace(agency, standing=Standing.REVOKING))
             doors.write_accounts()
-            await _reread(system)
+            await _reread(system, connection.client(broker))
             await durables.remove(connection.client(broker), agency.durable)
             doors.forget(agency)
 
@@ -145,7 +143,6 @@ async def listed(system: System) -> list[dict[str, Any]]:
 
     Raises Unreachable.
     """
-    system.must_be_here(_NOT_ELSEWHERE)
     items: list[dict[str, Any]] = []
     async with _operating(system.nats) as broker:
         for agency in Doors(system.home.doors).agencies():
@@ -207,7 +204,7 @@ async def _operating(address: Address) -> AsyncIterator[connection.Broker]:
         raise Unreachable(f"NATS at {address} does not do what it is asked ({away!r}): see `dinkop status`.") from away
 
 
-async def _reread(system: System) -> None:
+async def _reread(system: System, client: Any) -> None:
     """Have the server read its accounts again, twice, and wait until it has.
 
     At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
@@ -221,10 +218,14 @@ async def _reread(system: System) -> None:
 
         for _ in range(2):
             before = await loaded()
-            process = system.running.processes["nats"].process()
-            if process is None:
-                raise Unreachable("NATS is being started again: run this again in a moment.")
-            process.send_signal(signal.SIGHUP)
+            if system.here:
+                process = system.running.processes["nats"].process()
+                if process is None:
+                    raise Unreachable("NATS is being started again: run this again in a moment.")
+                process.send_signal(signal.SIGHUP)
+            else:
+                page = await monitoring.get(f"{system.running.monitoring_url}/varz")
+                await client.request(RELOAD.format(page.raise_for_status().json()["server_id"]), timeout=PATIENCE)
             patience = Patience(PATIENCE)
             while await loaded() == before:
                 if patience.exhausted:
@@ -238,9 +239,9 @@ async def _connections(system: System, user: str) -> int:
         return int(page.raise_for_status().json()["num_connections"])
 
 
-async def _tried(credentials: Credentials) -> None:
+async def _tried(system: System, credentials: Credentials) -> None:
     """See that the credentials open their door. Raises a NATS error or TimeoutError."""
-    address = Address((credentials.url,), credentials.user, credentials.password)
+    address = Address((str(system.nats),), credentials.user, credentials.password)
     async with asyncio.timeout(PATIENCE), connection.connect(address, "dinkop-agency-trial") as broker:
         if await durables.progress(connection.client(broker), credentials.durable) is None:
             raise Interrupted(f"the consumer {credentials.durable} is not there")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import bcrypt
 import msgspec
 
+from chassis.settings import SECRETS
 from chassis.storage.durable import sync_folder, write_private
 from contracts.envelope import SERVICES
 from dinkop.home import SHOWN
@@ -36,13 +37,15 @@ class Doors:
     lock                held by whoever changes something
 
     Where DINKOP_SHOWN names a folder, nats-accounts.conf lies there: a server elsewhere is given that folder alone.
-    Passwords that somebody else keeps are read from `secrets`, a folder with a file for each user.
+    Where DINKOP_SECRETS names a folder with a folder `doors` in it, the passwords are read from there.
     """
 
-    def __init__(self, directory: Path, secrets: Path | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.accounts = Path(os.environ.get(SHOWN) or directory) / "nats-accounts.conf"
-        self._secrets = secrets or directory / "secrets"
+        kept = Path(os.environ.get(SECRETS) or directory) / "doors"
+        self.keeps_secrets = not kept.is_dir()
+        self._secrets = directory / "secrets" if self.keeps_secrets else kept
         self._agencies = directory / "agencies"
 
     @property

@@ -17,10 +17,6 @@ def doors(
     rotate: Annotated[
         list[str] | None, typer.Option("--rotate", help="Make a new password for this user; repeatable")
     ] = None,
-    kept: Annotated[
-        Path | None,
-        typer.Option("--secrets", exists=True, file_okay=False, help="Folder of passwords that are kept elsewhere"),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the accounts of NATS, a secret for each service, and the roles of PostgreSQL; again changes nothing."""
@@ -29,14 +25,16 @@ def doors(
     from contracts.envelope import SERVICES
     from dinkop.doors import USERS, Doors
 
-    written = Doors(directory.expanduser().resolve(), kept)
+    written = Doors(directory.expanduser().resolve())
     roles = written.directory / "postgres-roles.sql"
 
     def write() -> None:
         if unknown := [user for user in rotate or () if user not in USERS]:
             raise Misused(f"There is no user {', '.join(unknown)}. There is: {', '.join(USERS)}.")
-        if kept and rotate:
-            raise Misused("--rotate makes passwords here; those of --secrets are changed where they are kept.")
+        if rotate and not written.keeps_secrets:
+            raise Misused(
+                f"The passwords are files in {written.secret_file('').resolve()}: change them where they are."
+            )
         if directory.exists() and any(directory.iterdir()) and not written.is_made:
             raise Misused(f"{directory} holds something else already. Name a folder that is empty or isn't there yet.")
         written.prepare(rotate or ())

@@ -39,6 +39,7 @@ class Stack(Installation):
         self.environment |= told | {
             "COMPOSE_PROJECT_NAME": self.project,
             "DINKOP_NATS_PORT": str(base + 9),
+            "DINKOP_PUBLIC_NATS_URL": f"nats://127.0.0.1:{base + 9}",
             "DINKOP_SECRETS_FOLDER": str(self._secrets),
             "DINKOP_VERSION": os.environ.get("DINKOP_VERSION", "latest"),
             "DINKOP_BUILT": "1",
@@ -129,6 +130,12 @@ class Stack(Installation):
     def log(self, service: str) -> str:
         """Return what the replicas of a service have logged."""
         return self.compose("logs", "--no-color", service).stdout
+
+    def read(self, file: Path) -> str:
+        """Return what a command wrote into a file that is for its account alone."""
+        assert file.stat().st_mode & 0o777 == 0o600
+        words = ["docker", "exec", self._cli, "cat", str(file)]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
     def by_hand(self, service: str, statement: str) -> None:
         """Change a service's database behind its back."""

@@ -117,9 +117,6 @@ def ready(url: str) -> None:
 REFUSED = [
     (("up",), "DINKOP_SERVICES says that the system runs on servers of its own"),
     (("backup", "/tmp/backups"), "Back its databases up with pg_dump"),
-    (("agency", "list"), "Agencies are let in where dinkop runs NATS itself"),
-    (("agency", "add", "kominfo"), "Agencies are let in where dinkop runs NATS itself"),
-    (("agency", "revoke", "kominfo"), "Agencies are let in where dinkop runs NATS itself"),
 ]
 
 

@@ -90,7 +90,11 @@ def test_no_environment_holds_a_secret() -> None:
     secret = re.compile("password|secret|token|key|database_url|nats_url|migration_url", re.IGNORECASE)
     for name, part in PARTS.items():
         for variable, value in part.get("environment", {}).items():
-            if secret.search(variable) and variable not in ("DINKOP_KEYS", "DINKOP_NATS_MONITORING_URL"):
+            if secret.search(variable) and variable not in (
+                "DINKOP_KEYS",
+                "DINKOP_NATS_MONITORING_URL",
+                "DINKOP_PUBLIC_NATS_URL",
+            ):
                 assert variable.endswith("_FILE"), f"{name}: {variable}"
                 assert str(value).startswith("/run/secrets/"), f"{name}: {variable}"
 
