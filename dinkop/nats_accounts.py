@@ -35,7 +35,8 @@ DECLARED: Mapping[str, Declared] = {
 
 STREAM_ACCOUNT = "DINKOP"
 """The account that has the stream."""
-SYSTEM_ACCOUNT = "SYS"
+SYSTEM_ACCOUNT = "$SYS"
+"""The server's own."""
 RELOAD = "$SYS.REQ.SERVER.{}.RELOAD"
 """The request, to the server of an id, to read its configuration again: for servers that get no signal from here."""
 OPERATOR = "dinkop"
@@ -154,7 +155,7 @@ def configuration(
     for agency in agencies:
         accounts[agency.user] = _account(agency.user, agency.password_hash, agency_may(agency))
     text = msgspec.json.format(msgspec.json.encode(accounts), indent=1).decode()
-    return f"system_account: {SYSTEM_ACCOUNT}\naccounts: {text}\n"
+    return f"accounts: {text}\n"
 
 
 def _uses(durable: str) -> list[str]:

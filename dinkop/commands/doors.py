@@ -32,9 +32,7 @@ def doors(
         if unknown := [user for user in rotate or () if user not in USERS]:
             raise Misused(f"There is no user {', '.join(unknown)}. There is: {', '.join(USERS)}.")
         if rotate and not written.keeps_secrets:
-            raise Misused(
-                f"The passwords are files in {written.secret_file('').resolve()}: change them where they are."
-            )
+            raise Misused(f"Passwords are kept in {written.secret_file('').resolve()}: change them there.")
         if directory.exists() and any(directory.iterdir()) and not written.is_made:
             raise Misused(f"{directory} holds something else already. Name a folder that is empty or isn't there yet.")
         written.prepare(rotate or ())
