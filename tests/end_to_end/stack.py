@@ -72,7 +72,7 @@ class Stack(Installation):
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=3 * PATIENCE,  # `demo` loads a whole regency
             check=False,
         )
 
