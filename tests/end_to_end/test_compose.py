@@ -22,11 +22,11 @@ def stack(system: Installation) -> Stack:
 
 
 def inspected(stack: Stack) -> list[dict[str, Any]]:
-    """Return what docker knows of the containers, those of jobs among them."""
+    """Return what docker knows of the containers, those of jobs among them, without what runs beside."""
     containers = stack.compose("ps", "-q").stdout.split()
     done = subprocess.run(["docker", "inspect", *containers], capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
+    return [each for each in found if each["Config"]["Labels"]["com.docker.compose.oneoff"] == "False"]
 
 
 def test_a_token_of_the_command_as_it_is_written_in_the_interface_opens_every_service(stack: Stack) -> None:
