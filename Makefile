@@ -4,6 +4,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -q
 DINKOP := $(BIN)/dinkop
+COMPOSE ?= docker-compose
+export COMPOSE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,17 @@ integration: setup ## stores, relay, projections and services on real servers; p
 e2e: setup ## the whole system through its commands and HTTP alone
 	@$(PYTEST) tests/end_to_end
 
+compose-up: ## build images, start the stack of docker-compose.yml, wait, and say where to look
+	@deploy/compose-up && $(COMPOSE) ps && echo "A token: $(COMPOSE) run --rm cli token --role officer" && \
+	  echo "Where everything stands: $(COMPOSE) run --rm cli status"
+
+compose-down: ## stop that stack; its volumes and secrets stay
+	@$(COMPOSE) down
+
+compose-test: setup ## the end-to-end tests against stacks of their own: REPLICAS=2 for two of each service
+	@[ -n "$(DINKOP_BUILT)" ] || DINKOP_VERSION=test $(COMPOSE) build -q
+	@DINKOP_VERSION=test DINKOP_TEST_SYSTEM=compose DINKOP_TEST_REPLICAS=$(or $(REPLICAS),1) $(PYTEST) -s tests/end_to_end
+
 test-containers: setup ## the integration tests on PostgreSQL and NATS in containers
 	@DINKOP_TEST_ENGINE=containers $(PYTEST) -m "not embedded" tests/integration
 
@@ -67,10 +80,12 @@ format: setup ## put the code into its format
 	@$(BIN)/ruff check --fix -q . && $(BIN)/ruff format -q .
 
 lock: setup ## resolve the requirements anew, with hashes and without addresses
-	@for extra in runtime dev; do \
-	  $(BIN)/uv pip compile pyproject.toml $$([ $$extra = dev ] && echo --extra dev -c requirements/runtime.txt) \
+	@for file in runtime dev registry rat mentoring reporting cli; do \
+	  case $$file in runtime) what="pyproject.toml";; dev) what="pyproject.toml --extra dev -c requirements/runtime.txt";; \
+	    *) what="--group $$file -c requirements/runtime.txt";; esac; \
+	  $(BIN)/uv pip compile $$what \
 	    --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header --no-annotate -q \
-	    -o requirements/$$extra.txt; done
+	    -o requirements/$$file.txt; done
 
 migration: setup ## start a schema version: make migration SERVICE=chassis|registry|… NAME="what it does"
 	@$(BIN)/python -m chassis.storage.migrations "$(SERVICE)" "$(NAME)"
@@ -78,4 +93,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers replicas bench restore-drill contracts release-contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e compose-up compose-down compose-test test-containers replicas bench restore-drill contracts release-contracts samples format lock migration clean

@@ -1,20 +1,28 @@
-"""What a service is told by its environment: variables `DINKOP_…`."""
+"""What a service is told by its environment: variables `DINKOP_…`, and files where secrets should not be variables."""
 
 import base64
 import binascii
+import os
 from datetime import date
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 _MASTER_KEY_BYTES = 32
+SECRETS = "DINKOP_SECRETS"
+"""Names a folder, such as /run/secrets: a file `dinkop_database_url` in it is the setting `database_url`."""
 
 
 class Settings(BaseSettings):
-    """Settings of one service. Every one is an environment variable: `database_url` is DINKOP_DATABASE_URL."""
+    """Settings of one service. Every one is an environment variable: `database_url` is DINKOP_DATABASE_URL.
 
-    model_config = SettingsConfigDict(env_prefix="DINKOP_", frozen=True, hide_input_in_errors=True)
+    An empty variable counts as none. What no variable says, a file of the folder that DINKOP_SECRETS names may say.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DINKOP_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     database_url: str = Field(repr=False, description="libpq URL of this service's own database")
     migration_url: str | None = Field(
@@ -71,6 +79,20 @@ class Settings(BaseSettings):
     keys: Path | None = Field(
         None, description="folder of the keys of personal data, one file a subject; mentoring needs it"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the first that has one first."""
+        folder = os.environ.get(SECRETS)
+        files = [SecretsSettingsSource(settings_cls, folder)] if folder and Path(folder).is_dir() else []
+        return (init_settings, env_settings, *files)
 
     @field_validator("master_key")
     @classmethod

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,7 +22,7 @@ from chassis.messaging.pulling import Interrupted
 from contracts import regions
 from contracts.envelope import STREAM
 from dinkop.doors import COST, Doors, is_name
-from dinkop.nats_accounts import OPERATOR, Agency, Standing
+from dinkop.nats_accounts import OPERATOR, RELOAD, Agency, Standing
 from dinkop.processes import Patience
 from dinkop.system import Failed, Misused, System, Unreachable
 
@@ -57,6 +58,10 @@ def resolved(kecamatan: Sequence[str]) -> tuple[str, ...]:
         if code is None:
             raise Misused(f"There is no kecamatan {text}. Give its code, such as 35.07.21, or its name, such as Wagir.")
     return tuple(sorted({code for code in codes if code}))
+
+
+PUBLIC_URL = "DINKOP_PUBLIC_NATS_URL"
+"""By which address agencies reach NATS, where it isn't the one that dinkop itself uses."""
 
 
 async def add(system: System, name: str, kecamatan: Sequence[str], after: int, hand_over: HandOver) -> Agency:
@@ -95,9 +100,9 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
             await durables.remove(client, agency.durable)  # of an attempt that was cut off, maybe with other subjects
             await durables.make(client, agency.durable, agency.filter_subjects, after)
             doors.write_accounts()
-            await _reread(system)
+            await _reread(system, client)
             credentials = Credentials(
-                url=str(system.nats),
+                url=os.environ.get(PUBLIC_URL) or str(system.nats),
                 user=agency.user,
                 password=password,
                 stream=STREAM,
@@ -105,7 +110,7 @@ async def add(system: System, name: str, kecamatan: Sequence[str], after: int, h
                 inbox_prefix=Address(servers=(), user=agency.user).inbox_prefix,
                 filter_subjects=agency.filter_subjects,
             )
-            await _tried(credentials)
+            await _tried(system, credentials)
             try:
                 hand_over(credentials)
             except OSError as problem:
@@ -128,7 +133,7 @@ async def revoke(system: System, name: str) -> None:
                 raise Failed(f"There is no agency {name}. There is: {known}.")
             doors.record(msgspec.structs.replace(agency, standing=Standing.REVOKING))
             doors.write_accounts()
-            await _reread(system)
+            await _reread(system, connection.client(broker))
             await durables.remove(connection.client(broker), agency.durable)
             doors.forget(agency)
 
@@ -199,7 +204,7 @@ async def _operating(address: Address) -> AsyncIterator[connection.Broker]:
         raise Unreachable(f"NATS at {address} does not do what it is asked ({away!r}): see `dinkop status`.") from away
 
 
-async def _reread(system: System) -> None:
+async def _reread(system: System, client: Any) -> None:
     """Have the server read its accounts again, twice, and wait until it has.
 
     At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
@@ -213,10 +218,14 @@ async def _reread(system: System) -> None:
 
         for _ in range(2):
             before = await loaded()
-            process = system.running.processes["nats"].process()
-            if process is None:
-                raise Unreachable("NATS is being started again: run this again in a moment.")
-            process.send_signal(signal.SIGHUP)
+            if system.here:
+                process = system.running.processes["nats"].process()
+                if process is None:
+                    raise Unreachable("NATS is being started again: run this again in a moment.")
+                process.send_signal(signal.SIGHUP)
+            else:
+                page = await monitoring.get(f"{system.running.monitoring_url}/varz")
+                await client.request(RELOAD.format(page.raise_for_status().json()["server_id"]), timeout=PATIENCE)
             patience = Patience(PATIENCE)
             while await loaded() == before:
                 if patience.exhausted:
@@ -230,9 +239,9 @@ async def _connections(system: System, user: str) -> int:
         return int(page.raise_for_status().json()["num_connections"])
 
 
-async def _tried(credentials: Credentials) -> None:
+async def _tried(system: System, credentials: Credentials) -> None:
     """See that the credentials open their door. Raises a NATS error or TimeoutError."""
-    address = Address((credentials.url,), credentials.user, credentials.password)
+    address = Address((str(system.nats),), credentials.user, credentials.password)
     async with asyncio.timeout(PATIENCE), connection.connect(address, "dinkop-agency-trial") as broker:
         if await durables.progress(connection.client(broker), credentials.durable) is None:
             raise Interrupted(f"the consumer {credentials.durable} is not there")

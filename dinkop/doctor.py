@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 
 from chassis.messaging.stream import NotDurable, assert_durable
+from dinkop import elsewhere
 from dinkop.embedded.accounts import ordinary_account
 from dinkop.embedded.nats import find_server
 from dinkop.embedded.postgres import find_binaries
-from dinkop.home import Home
+from dinkop.home import Home, Running
 from dinkop.ports import Ports
 from dinkop.processes import CannotStart
 
@@ -31,6 +32,10 @@ class Finding:
 
 async def examine(home: Path | None, ports: Ports) -> AsyncIterator[Finding]:
     """Yield findings, most basic first; what needs the system running is looked at only while it runs."""
+    if other := elsewhere.told():
+        async for finding in _serving(other, "its log"):
+            yield finding
+        return
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", sys.version_info >= (3, 12), version, "Install Python 3.12 or newer.")
     for what, find in (("PostgreSQL", find_binaries), ("NATS server", find_server), ("account", ordinary_account)):
@@ -53,12 +58,18 @@ async def examine(home: Path | None, ports: Ports) -> AsyncIterator[Finding]:
         except CannotStart as problem:
             yield Finding("ports", False, str(problem), "Stop what uses them, or choose others with --port-base.")
         return
+    assert running.supervisor is not None
     yield Finding("system", True, f"running on {chosen.directory} (process {running.supervisor.pid})")
+    async for finding in _serving(running, str(chosen.logs)):
+        yield finding
+
+
+async def _serving(running: Running, logs: str) -> AsyncIterator[Finding]:
     try:
         await assert_durable(running.monitoring_url)
         yield Finding("stream", True, "syncs before it acknowledges")
     except (NotDurable, httpx.HTTPError) as problem:
-        yield Finding("stream", False, str(problem) or repr(problem), f"See {chosen.log('nats')}.")
+        yield Finding("stream", False, str(problem) or repr(problem), f"See {logs}, nats.")
     async with httpx.AsyncClient(timeout=5) as client:
         for name, url in running.services.items():
             try:
@@ -66,4 +77,4 @@ async def examine(home: Path | None, ports: Ports) -> AsyncIterator[Finding]:
                 found, fine = f"{url} answers {answer.status_code}", answer.is_success
             except httpx.HTTPError as problem:
                 found, fine = repr(problem), False
-            yield Finding(name, fine, found, f"See {chosen.log(name)}.")
+            yield Finding(name, fine, found, f"See {logs}, {name}.")

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 import bcrypt
 import msgspec
 
+from chassis.settings import SECRETS
 from chassis.storage.durable import sync_folder, write_private
 from contracts.envelope import SERVICES
+from dinkop.home import SHOWN
 from dinkop.nats_accounts import OPERATOR, Agency, Standing, configuration
 from dinkop.processes import CannotStart
 
@@ -33,13 +35,23 @@ class Doors:
     secrets/            the password of each service and of dinkop itself, a file each
     agencies/           a record for each agency, with the hash of its password and not the password
     lock                held by whoever changes something
+
+    Where DINKOP_SHOWN names a folder, nats-accounts.conf lies there: a server elsewhere is given that folder alone.
+    Where DINKOP_SECRETS names a folder with a folder `doors` in it, the passwords are read from there.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.accounts = directory / "nats-accounts.conf"
-        self._secrets = directory / "secrets"
+        self.accounts = Path(os.environ.get(SHOWN) or directory) / "nats-accounts.conf"
+        kept = Path(os.environ.get(SECRETS) or directory) / "doors"
+        self.keeps_secrets = not kept.is_dir()
+        self._secrets = directory / "secrets" if self.keeps_secrets else kept
         self._agencies = directory / "agencies"
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the folder has ever been one of doors."""
+        return (self.directory / "lock").exists() or self.accounts.exists()
 
     @contextmanager
     def held(self, *, wait: bool = True) -> Iterator[None]:

@@ -16,12 +16,17 @@ from chassis.storage.durable import write_private
 from dinkop.processes import CannotStart, ProcessRecord
 
 VARIABLE = "DINKOP_HOME"
+SHOWN = "DINKOP_SHOWN"
+"""Names the folder of what others are shown of a home, where it must lie apart from what is secret."""
 
 
 class Running(msgspec.Struct, frozen=True):
-    """The running system as `run.json` has it: written by its supervisor, read by every other command."""
+    """The running system as `run.json` has it: written by its supervisor, read by every other command.
 
-    supervisor: ProcessRecord
+    One that runs elsewhere (dinkop.elsewhere) has no supervisor and no processes here.
+    """
+
+    supervisor: ProcessRecord | None
     ready: bool
     """Whether every service has answered that it can serve, once."""
     services: dict[str, str]
@@ -133,7 +138,7 @@ class Home:
     def running(self) -> Running | None:
         """Return the system running on this home; None when its supervisor doesn't live."""
         running = self.recorded()
-        return running if running and running.supervisor.process() else None
+        return running if running and running.supervisor and running.supervisor.process() else None
 
     def prepare(self) -> None:
         """Make a home of an empty directory, for what may be needed before anything runs. Raises CannotStart."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from chassis.definitions import clock
 from chassis.storage.durable import sync_folder, write_private
-from dinkop.home import Home
+from dinkop.home import SHOWN, Home
 from dinkop.system import Failed, Misused, Unreachable
 
 ISSUER = "urn:dinkop:embedded-issuer"
@@ -32,12 +32,14 @@ class EmbeddedIssuer:
     key.json   the private key that signs now; a key that it replaces is gone
     jwks.json  the public keys by which services check: its own, and those of keys whose tokens may still be good
     lock       held while either is changed
+
+    Where DINKOP_SHOWN names a folder, jwks.json lies there: services elsewhere are given that folder alone.
     """
 
     def __init__(self, folder: Path) -> None:
         """Use a folder, made on first use."""
         self.folder = folder
-        self.jwks = folder / "jwks.json"
+        self.jwks = Path(os.environ.get(SHOWN) or folder) / "jwks.json"
         self._key = folder / "key.json"
 
     @classmethod
@@ -93,6 +95,12 @@ class EmbeddedIssuer:
             claims["kecamatan_code"] = kecamatan_code
         return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
 
+    def shown(self) -> list[str]:
+        """Return the ids of the keys by which services check tokens, the signing one first; made if there is none."""
+        with self._held():
+            self._make()
+            return [str(each["kid"]) for each in self._shown()]
+
     def _make(self) -> None:
         if not (self._key.exists() and self.jwks.exists()):
             self._replace(forget=False)
@@ -118,7 +126,7 @@ class EmbeddedIssuer:
         part = path.with_suffix(".new")
         write_private(part, json.dumps(content, indent=2).encode())
         part.replace(path)
-        sync_folder(self.folder)
+        sync_folder(path.parent)
 
     @contextmanager
     def _held(self) -> Iterator[None]:

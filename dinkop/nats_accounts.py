@@ -35,6 +35,10 @@ DECLARED: Mapping[str, Declared] = {
 
 STREAM_ACCOUNT = "DINKOP"
 """The account that has the stream."""
+SYSTEM_ACCOUNT = "$SYS"
+"""The server's own."""
+RELOAD = "$SYS.REQ.SERVER.{}.RELOAD"
+"""The request, to the server of an id, to read its configuration again: for servers that get no signal from here."""
 OPERATOR = "dinkop"
 """The user of dinkop's own commands."""
 
@@ -59,6 +63,7 @@ _OPERATOR_MAY = (
     f"{_API}.STREAM.DELETE.{STREAM}",
     f"{_API}.DIRECT.GET.{STREAM}.>",
     f"{_API}.CONSUMER.>",
+    RELOAD.format("*"),
 )
 
 
@@ -140,13 +145,17 @@ def configuration(
                 *({"service": subject} for subject in _EXPORTS),
                 {"service": _EXPORTED_STREAMING, "response_type": "stream"},
             ],
-        }
+            "imports": [{"service": {"account": SYSTEM_ACCOUNT, "subject": RELOAD.format("*")}}],
+        },
+        # Nobody signs in there: of all that it could be asked, dinkop is given one thing.
+        SYSTEM_ACCOUNT: {"exports": [{"service": RELOAD.format("*"), "accounts": [STREAM_ACCOUNT]}]},
     }
     for service, declared in services.items():
         accounts[f"service-{service}"] = _account(service, hashes[service], service_may(service, declared))
     for agency in agencies:
         accounts[agency.user] = _account(agency.user, agency.password_hash, agency_may(agency))
-    return f"accounts: {msgspec.json.format(msgspec.json.encode(accounts), indent=1).decode()}\n"
+    text = msgspec.json.format(msgspec.json.encode(accounts), indent=1).decode()
+    return f"accounts: {text}\n"
 
 
 def _uses(durable: str) -> list[str]:

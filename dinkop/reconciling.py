@@ -254,8 +254,10 @@ def damage(found: Outcome) -> list[str]:
 async def _with[T](system: System, work: Callable[[Reconciling], Awaitable[T]]) -> T:
     services = {name: manifest(name) for name in SERVICES}
     try:
-        running = system.running
-        async with opened(system.nats, running.databases, services, system.home.nats) as reconciling:
+        databases = {name: system.database_url(name) for name in SERVICES}
+        # The files of a NATS server elsewhere can't be looked at from here; what it serves is compared all the same.
+        files = system.home.nats if system.here else None
+        async with opened(system.nats, databases, services, files) as reconciling:
             return await work(reconciling)
     except LogReplaced as replaced:
         raise Failed(f"The stream was made anew meanwhile ({replaced}): run this again.") from replaced

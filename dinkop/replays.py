@@ -86,12 +86,10 @@ async def rows(
 
 @asynccontextmanager
 async def _opened(system: System, service: str) -> AsyncGenerator[Replays]:
-    running = system.running
+    today = system.running.today
     try:
-        opened = replays(
-            manifest(service), running.databases[service], system.nats, today=running.today, gives_way=True
-        )
-        async with opened as open_:
+        database_url = system.database_url(service)
+        async with replays(manifest(service), database_url, system.nats, today=today, gives_way=True) as open_:
             yield open_
     except FAILURES as problem:
         raise Failed(str(problem)) from problem

@@ -1,16 +1,18 @@
-"""The running system, as every command but `up` meets it: found through its home, asked over HTTP."""
+"""The running system, as every command but `up` meets it: found through its home or as told, asked over HTTP."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from contracts.roles import OPERATOR
-from dinkop import nats_accounts
+from dinkop import elsewhere, nats_accounts
 from dinkop.doors import Doors
 from dinkop.home import Home, Running
 from dinkop.tokens import OwnToken
@@ -36,15 +38,24 @@ class Misused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A running system."""
+    """A running system; `here` is whether on this machine and by this home, or on servers of its own."""
 
     home: Home
     running: Running
+    here: bool = True
 
     @classmethod
     def find(cls, home: Path | None) -> "System":
-        """Return the system that runs on a home. Raises Unreachable when none does."""
+        """Return the system that DINKOP_SERVICES names, or that runs on a home.
+
+        Raises Unreachable when none does, Misused when the variables can't be right.
+        """
         chosen = Home.choose(home)
+        try:
+            if told := elsewhere.told():
+                return cls(chosen, told, here=False)
+        except elsewhere.NotTold as wrong:
+            raise Misused(str(wrong)) from None
         running = chosen.running()
         if running is None:
             raise Unreachable(
@@ -52,6 +63,21 @@ class System:
                 " --home or DINKOP_HOME."
             )
         return cls(chosen, running)
+
+    def must_be_here(self, instead: str) -> None:
+        """Raise Misused, saying what to do `instead`, for what only `dinkop up` makes possible."""
+        if not self.here:
+            raise Misused(f"This system runs on servers of its own ({elsewhere.VARIABLE} is set). {instead}")
+
+    def database_url(self, service: str) -> str:
+        """Return where a service's store is, for commands that read it themselves. Raises Unreachable."""
+        url = self.running.databases.get(service)
+        if url is None:
+            raise Unreachable(
+                f"Nothing says where the database of {service} is: give this command the secret"
+                f" dinkop_{service}_database_url, or run it where the system runs."
+            )
+        return url
 
     def token(self, role: str) -> httpx.Auth:
         """Return what makes a request that of this account, in a role: for the services, and nobody else."""
@@ -62,6 +88,10 @@ class System:
         """Return where NATS is, and how dinkop's own commands sign in."""
         from chassis.messaging.address import Address  # late: most commands have no use for it
 
+        if not self.here:
+            if not self.running.nats_url:
+                raise Unreachable(f"Nothing says where NATS is: set {elsewhere.NATS}, or give the secret of that name.")
+            return Address.parse(self.running.nats_url)
         return Address.parse(Doors(self.home.doors).url(nats_accounts.OPERATOR, self.running.nats_url))
 
     @asynccontextmanager
@@ -81,11 +111,20 @@ class System:
             httpx.AsyncClient(timeout=PATIENCE) as without_token,
         ):
             told, stream = await asyncio.gather(
-                asyncio.gather(*(_service(client, name, url) for name, url in self.running.services.items())),
+                asyncio.gather(*(self._service(client, name, url) for name, url in self.running.services.items())),
                 _stream(without_token, self.running.monitoring_url),
             )
         projections = [item for _, items in told for item in items]
         return {"services": [service for service, _ in told], "stream": stream, "projections": projections}
+
+    async def _service(
+        self, client: httpx.AsyncClient, name: str, url: str
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return what a service tells of itself; of several replicas, what the one tells that leads."""
+        if self.here:
+            return await _service(client, name, url)
+        told = await asyncio.gather(*(_service(client, name, url, at) for at in await _replicas(url)))
+        return max(told, key=lambda each: (each[0]["ready"], each[0].get("leading", False)))
 
     async def rebuilds(self) -> list[dict[str, Any]]:
         """Return what was last rebuilt, checked and put back, latest first. Raises Unreachable or Failed."""
@@ -106,10 +145,25 @@ class System:
 _PARTS = ("leading", "store", "relay", "writes", "reconciled", "parked_reactions")
 
 
-async def _service(client: httpx.AsyncClient, name: str, url: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return what one service tells of itself, and its projections."""
+async def _replicas(url: str) -> list[str]:
+    """Return the URL at each address that its host has: a name of several replicas has as many."""
+    parts = urlsplit(url)
     try:
-        answer = explained(await client.get(f"{url}/v1/projections"))
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [url]
+    hosts = {f"[{host}]" if ":" in str(host) else str(host) for *_, (host, *_) in found}
+    if parts.scheme != "http" or len(hosts) < 2:  # a certificate is for a name
+        return [url]
+    return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in sorted(hosts)]
+
+
+async def _service(
+    client: httpx.AsyncClient, name: str, url: str, at: str = ""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what one service, or its replica `at` another URL, tells of itself, and its projections."""
+    try:
+        answer = explained(await client.get(f"{at or url}/v1/projections"))
     except httpx.TimeoutException:
         problem = f"no answer within {PATIENCE:.0f} s"
     except (httpx.HTTPError, Failed) as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dinkop.home import Home
+from dinkop.system import System
 from dinkop.terminal import AsJson, HomeOption, carry_out, err, found, out
 
 commands = typer.Typer()
@@ -19,6 +20,7 @@ def backup(folder: Folder, home: HomeOption = None, as_json: AsJson = False) -> 
     from dinkop import backups
 
     system = found(home)
+    carry_out(_here(system))
     name, made = carry_out(backups.back_up(system, folder, _tell))
     if as_json:
         out.print_json(data=backups.as_json(name, made))
@@ -64,3 +66,7 @@ def restore(
 
 def _tell(what: str) -> None:
     err.print(what, highlight=False, soft_wrap=True)
+
+
+async def _here(system: System) -> None:
+    system.must_be_here("Back its databases up with pg_dump (docs/how-to/install-on-a-server.md).")

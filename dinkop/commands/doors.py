@@ -1,4 +1,4 @@
-"""`dinkop doors`: who may do what on NATS and PostgreSQL, as files for servers of one's own."""
+"""`dinkop doors` and `dinkop secrets`: who may do what, and by which passwords, as files for servers of one's own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,9 @@ def doors(
     def write() -> None:
         if unknown := [user for user in rotate or () if user not in USERS]:
             raise Misused(f"There is no user {', '.join(unknown)}. There is: {', '.join(USERS)}.")
-        if directory.exists() and any(directory.iterdir()) and not written.accounts.exists():
+        if rotate and not written.keeps_secrets:
+            raise Misused(f"Passwords are kept in {written.secret_file('').resolve()}: change them there.")
+        if directory.exists() and any(directory.iterdir()) and not written.is_made:
             raise Misused(f"{directory} holds something else already. Name a folder that is empty or isn't there yet.")
         written.prepare(rotate or ())
         write_private(roles, script(SERVICES).encode())
@@ -49,3 +51,26 @@ def doors(
     for user, path in secrets.items():
         out.print(f"  {user:<10} {path}", highlight=False, soft_wrap=True)
     out.print(f"{roles}: run it with psql, as its first line says.", highlight=False, soft_wrap=True)
+
+
+@commands.command("secrets")
+def secrets_(
+    directory: Path,
+    postgres: Annotated[str, typer.Option("--postgres", help="Where services find PostgreSQL")] = "postgres:5432",
+    nats: Annotated[str, typer.Option("--nats", help="Where services find NATS")] = "nats:4222",
+    as_json: AsJson = False,
+) -> None:
+    """Write every secret of an installation as a file, once; again changes nothing and makes what is missing."""
+    from dinkop.secret_files import SecretFiles
+
+    files = SecretFiles(directory.expanduser().resolve())
+
+    async def written() -> list[str]:
+        return files.write(postgres=postgres, nats=nats)
+
+    names = carry_out(written())
+    if as_json:
+        out.print_json(data={"directory": str(directory), "files": names})
+        return
+    told = f"{directory} holds {len(names)} secrets. Keep a copy of master_key apart from every backup."
+    out.print(told, highlight=False, soft_wrap=True)

@@ -80,3 +80,19 @@ def rotate(
         return
     before = "No token signed before is good any more." if now else "Tokens signed before stay good until they end."
     out.print(f"Key {key} signs from now on. {before} Services notice within seconds.", highlight=False, soft_wrap=True)
+
+
+@issuer.command()
+def show(home: HomeOption = None, as_json: AsJson = False) -> None:
+    """Print the ids of the keys by which services check tokens; the first one signs, and is made if there is none."""
+    from dinkop.issuer import EmbeddedIssuer
+
+    async def shown() -> list[str]:
+        return EmbeddedIssuer.of(Home.choose(home)).shown()
+
+    keys = carry_out(shown())
+    if as_json:
+        out.print_json(data={"keys": keys})
+        return
+    for number, key in enumerate(keys):
+        out.print(f"{key}{'' if number else '  signs'}", highlight=False)

@@ -10,8 +10,10 @@ from typing import Any
 import typer
 
 from contracts.roles import OFFICER
+from dinkop import elsewhere
 from dinkop.home import Home, Running
 from dinkop.ports import Ports
+from dinkop.system import Misused
 from dinkop.terminal import HomeOption, PortBaseOption, carry_out, keep_answers_clean, out, progress_bar
 from dinkop.tokens import OwnToken
 
@@ -33,6 +35,14 @@ def demo(home: HomeOption = None, port_base: PortBaseOption = None) -> None:
 
     environment = {"DINKOP_TODAY": TODAY.isoformat(), **os.environ}
     chosen = Home.choose(home)
+
+    if other := carry_out(_elsewhere()):
+        with progress_bar("Demonstration") as progress:
+            loaded = carry_out(fill_once(chosen, other, progress))
+        out.print("The demonstration is there." if loaded else "Nothing was loaded: there is something already.")
+        if other.today is None:
+            out.print(f"Run it with DINKOP_TODAY={TODAY}: the demonstration ends there.", highlight=False)
+        return
 
     async def fill(running: Running) -> None:
         with progress_bar("Demonstration") as progress:
@@ -56,6 +66,7 @@ def _run(
 ) -> None:
     from dinkop.supervisor import Supervisor
 
+    carry_out(_nowhere_else())
     keep_answers_clean()
     ports = Ports() if port_base is None else Ports.after(port_base)
     chosen = Home.choose(home)
@@ -69,3 +80,19 @@ async def _announce(running: Running) -> None:
         out.print(f"  {name:<10} {url}/docs", highlight=False, soft_wrap=True)
     out.print(f"  {'nats':<10} {running.nats_url}", highlight=False, soft_wrap=True)
     out.print("ready")
+
+
+async def _elsewhere() -> Running | None:
+    """Return the system that runs on servers of its own, if that is what the environment names."""
+    try:
+        return elsewhere.told()
+    except elsewhere.NotTold as wrong:
+        raise Misused(str(wrong)) from None
+
+
+async def _nowhere_else() -> None:
+    if await _elsewhere():
+        raise Misused(
+            f"{elsewhere.VARIABLE} says that the system runs on servers of its own: start it there. To run another one"
+            " here, unset it."
+        )

@@ -11,6 +11,18 @@ from pathlib import Path
 
 import pytest
 from running import Install, Installation
+from stack import COMPOSE, Stack
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the system under test can't have: each kind has a few tests of its own."""
+    other = "embedded" if COMPOSE else "compose"
+    left_out = [item for item in items if item.get_closest_marker(other)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    if left_out and COMPOSE:
+        names = sorted({f"{item.path.name}: {item.name.partition('[')[0]}" for item in left_out})
+        print("Left out, for they are about the command that runs everything on one machine:", *names, sep="\n  ")
 
 # A shell has what it runs in the background ignore Ctrl-C, and a process hands that on to those it starts: a command
 # of ours would rightly go on.
@@ -18,8 +30,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def install() -> Iterator[Install]:
-    """Make installations; what still runs at the end is stopped, and what outlives that fails."""
+def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    """Make installations; what still runs at the end is stopped, and what outlives that fails.
+
+    With DINKOP_TEST_SYSTEM=compose they are stacks of containers; those without an environment of their own are one.
+    """
+    if COMPOSE:
+        yield from _stacks(tmp_path_factory.getbasetemp())
+        return
     made: list[Installation] = []
     folder = Path(tempfile.mkdtemp(prefix="de-")).resolve()
 
@@ -35,11 +53,27 @@ def install() -> Iterator[Install]:
             closing.callback(installation.close)
 
 
+def _stacks(shared: Path) -> Iterator[Install]:
+    made: dict[str, Stack] = {}
+    base = 20000 + os.getpid() % 1000 * 20
+
+    def make(name: str, **environment: str) -> Installation:
+        key = repr(sorted(environment.items()))
+        if key not in made:
+            made[key] = Stack(shared, _free_base(base + 10 * len(made)), name, **environment)
+        return made[key]
+
+    yield make
+    with ExitStack() as closing:
+        for stack in made.values():
+            closing.callback(stack.close)
+
+
 def _free_base(after: int) -> int:
     for base in range(after, 65000, 10):
         with ExitStack() as taken:
             try:
-                for port in range(base + 1, base + 7):
+                for port in range(base + 1, base + 10):
                     taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue

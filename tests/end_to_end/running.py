@@ -1,5 +1,6 @@
 """The system as its users have it: a command, and the URLs that it prints."""
 
+import asyncio
 import json
 import os
 import re
@@ -13,19 +14,21 @@ from getpass import getuser
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import psutil
 
 DINKOP = Path(sys.executable).with_name("dinkop")
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 180.0  # seconds; a crowded machine is no failure
-ACCOUNT = f"local:{getuser()}"
-"""Who a command of this account is, in histories."""
 SERVICES = ("registry", "rat", "mentoring", "reporting")
 
 
 class Installation:
     """A home and six ports, on which `dinkop up` or `dinkop demo` can run again and again."""
+
+    account = f"local:{getuser()}"
+    """Who a command of this account is, in histories."""
 
     def __init__(self, home: Path, base: int, **environment: str) -> None:
         self.home = home
@@ -119,11 +122,37 @@ class Installation:
         pid: int = (record["supervisor"] if part == "supervisor" else record["processes"][part])["pid"]
         return pid
 
+    def log(self, service: str) -> str:
+        """Return what a service has logged."""
+        return (self.home / "logs" / f"{service}.log").read_text("utf-8")
+
+    def read(self, file: Path) -> str:
+        """Return what a command wrote into a file that is for its account alone."""
+        assert file.stat().st_mode & 0o777 == 0o600
+        return file.read_text("utf-8")
+
+    def by_hand(self, service: str, statement: str) -> None:
+        """Change a service's database behind its back."""
+        url = json.loads((self.home / "run.json").read_text())["databases"][service]
+
+        async def execute() -> None:
+            connection = await asyncpg.connect(url)
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        asyncio.run(execute())
+
     # ------------------------------------------------------------ HTTP
 
     def url(self, service: str, path: str = "") -> str:
         """Return a URL of a service, by the port it must have."""
         return f"http://127.0.0.1:{self.base + 1 + SERVICES.index(service)}{path}"
+
+    def shown_url(self, service: str) -> str:
+        """Return the URL that commands show for a service."""
+        return self.url(service)
 
     def get(self, service: str, path: str, **params: Any) -> Any:
         """Return the answer of a read that must succeed; one that waits for other positions is asked again."""

@@ -22,6 +22,7 @@ PROJECTIONS = {
 }
 
 
+@pytest.mark.embedded
 def test_up_prints_where_everything_is_and_ready_last(system: Installation) -> None:
     for service in SERVICES:
         assert system.url(service) in system.output
@@ -37,7 +38,7 @@ def test_status_tells_services_stream_and_projections(system: Installation) -> N
     assert [service["name"] for service in told["services"]] == list(SERVICES)
     for service in told["services"]:
         assert service["ready"] is True
-        assert service["url"] == system.url(service["name"])
+        assert service["url"] == system.shown_url(service["name"])
         assert service["store"]["position"] >= 0
         assert service["relay"]["last_error"] is None
     assert told["stream"]["reachable"] is True
@@ -61,6 +62,7 @@ def test_projections_lists_versions_and_generations(system: Installation) -> Non
     assert all(name in written for name in PROJECTIONS)
 
 
+@pytest.mark.embedded
 def test_the_doctor_finds_a_running_system_well(system: Installation) -> None:
     told = system.json("doctor")["items"]
     assert [finding["what"] for finding in told if not finding["fine"]] == []
@@ -68,6 +70,7 @@ def test_the_doctor_finds_a_running_system_well(system: Installation) -> None:
     assert "MEND" not in system.dinkop("doctor")
 
 
+@pytest.mark.embedded
 def test_the_doctor_says_which_service_is_ill_and_where_to_look(install: Install, system: Installation) -> None:
     stranger = install("stranger")
     told = stranger.dinkop("doctor", "--port-base", str(system.base), code=1)
@@ -75,6 +78,7 @@ def test_the_doctor_says_which_service_is_ill_and_where_to_look(install: Install
     assert "--port-base" in told
 
 
+@pytest.mark.embedded
 def test_a_second_up_on_the_same_home_is_refused_and_the_first_goes_on(system: Installation) -> None:
     told = system.dinkop("up", "--port-base", str(system.base + 1000), code=3)
     assert f"already running on {system.home}" in told
@@ -82,6 +86,7 @@ def test_a_second_up_on_the_same_home_is_refused_and_the_first_goes_on(system: I
     assert system.http.get(system.url("registry", "/readyz")).status_code == 200
 
 
+@pytest.mark.embedded
 def test_up_on_taken_ports_is_refused_naming_who_has_them(install: Install, system: Installation) -> None:
     told = install("other").dinkop("up", "--port-base", str(system.base), code=3)
     assert f"port {system.base + 1}, wanted by registry, is taken" in told
@@ -100,6 +105,7 @@ NEEDING_A_SYSTEM: list[tuple[str, ...]] = [
 ]
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("words", NEEDING_A_SYSTEM, ids=" ".join)
 def test_without_a_running_system_a_command_says_so_in_a_sentence(install: Install, words: tuple[str, ...]) -> None:
     nothing = install("nothing")
@@ -150,6 +156,7 @@ def facts(system: Installation) -> list[Any]:
     ]
 
 
+@pytest.mark.embedded
 def test_sigterm_stops_everything_within_ten_seconds_and_a_restart_keeps_everything(system: Installation) -> None:
     cooperative_id, position = system.register("Koperasi Tetap Ada")
     system.get("reporting", f"/v1/health/{cooperative_id}", at_least=position)
@@ -162,6 +169,7 @@ def test_sigterm_stops_everything_within_ten_seconds_and_a_restart_keeps_everyth
     assert system.get("registry", f"/v1/cooperatives/{cooperative_id}")["name"] == "Koperasi Tetap Ada"
 
 
+@pytest.mark.embedded
 def test_the_four_idle_services_together_take_less_than_600_megabytes(system: Installation) -> None:
     # PSS: what a service alone holds, and its share of what the services have in common.
     held = {name: psutil.Process(system.pid_of(name)).memory_full_info().pss for name in SERVICES}

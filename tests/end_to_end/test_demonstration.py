@@ -27,12 +27,14 @@ def demonstration(install: Install) -> Installation:
     return demonstration
 
 
+@pytest.mark.embedded
 async def test_it_says_where_to_look(demonstration: Installation) -> None:
     await eventually(lambda: demonstration.url("reporting", "/v1/kecamatan/35.07.21") in demonstration.output)
     assert "Today is pinned to 2024-11-14" in demonstration.output
     assert "Demonstration: camat reports 66 of 66" in demonstration.output
 
 
+@pytest.mark.embedded
 async def test_every_place_that_it_names_shows_something(demonstration: Installation) -> None:
     await eventually(lambda: "PUAS" in demonstration.output)
     commands = re.findall(r"^    curl .*$", demonstration.output, re.MULTILINE)

@@ -200,6 +200,7 @@ def test_the_search_finds_a_word_in_every_form() -> None:
     assert said(b"Pendamping, pengurus, alamatnya di kota") == set()
 
 
+@pytest.mark.embedded
 def test_names_phones_and_words_are_nowhere_to_be_read_and_after_forgetting_their_keys_are_gone_too(
     system: Installation, tmp_path: Path
 ) -> None:
@@ -235,6 +236,7 @@ def test_names_phones_and_words_are_nowhere_to_be_read_and_after_forgetting_thei
         assert (item["forgotten"], said(json.dumps(item).encode())) == (True, set())
 
 
+@pytest.mark.embedded
 def test_what_was_forgotten_stays_forgotten_when_an_older_copy_of_the_databases_is_put_back(
     system: Installation, tmp_path: Path
 ) -> None:
@@ -276,6 +278,7 @@ def asked(system: Installation, request_id: str, answer: str) -> tuple[int, str]
     return process.returncode, output
 
 
+@pytest.mark.embedded
 def test_on_a_terminal_forgetting_asks_first_and_names_nobody(system: Installation) -> None:
     request_id = send(system, "/v1/requests", REQUEST, "to-ask-about")["request_id"]
     people = system.url("mentoring", f"/v1/requests/{request_id}/people")
@@ -298,6 +301,7 @@ def test_forgetting_again_is_fine_and_says_so(system: Installation) -> None:
     assert "had been erased before" in system.dinkop("forget", request_id)
 
 
+@pytest.mark.embedded
 def test_forgetting_what_is_not_there_says_so(system: Installation, install: Install) -> None:
     nobody = "018fd5a0-6c00-7a10-8000-000000000001"
     assert "There is no request with this id." in system.dinkop("forget", nobody, code=1)

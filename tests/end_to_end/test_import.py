@@ -208,6 +208,7 @@ def test_a_performance_sheet_registers_and_records_meetings_with_their_figures(
     assert (record["book_year"], record["held_on"], record["source"]) == (2023, "2024-02-24", "office")
 
 
+@pytest.mark.embedded
 def test_wrong_usage_and_a_system_that_does_not_run_have_their_exit_codes(system: Installation, tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_bytes(b"x")

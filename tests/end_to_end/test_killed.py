@@ -16,6 +16,8 @@ import pytest
 from eventually import eventually
 from running import PATIENCE, Bearer, Install, Installation, dense
 
+pytestmark = pytest.mark.embedded
+
 PARTS = ("registry", "rat", "mentoring", "reporting", "nats", "postgres", "supervisor")
 CLIENTS = 4
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from running import ACCOUNT, DINKOP, PATIENCE, Installation
+from running import DINKOP, PATIENCE, Installation
 
 NAME = "reporting.health_status"
 
@@ -32,9 +32,9 @@ def test_a_paused_projection_stands_still_until_it_is_resumed(system: Installati
     until = time.monotonic() + PATIENCE
     while (now := state(system))["lag_events"] == 0:  # until the stream has it
         assert time.monotonic() < until
-    assert (now["paused"], now["paused_by"], now["positions"]) == (True, ACCOUNT, paused["positions"])
+    assert (now["paused"], now["paused_by"], now["positions"]) == (True, system.account, paused["positions"])
     assert now["lag_seconds"] > 0
-    assert f"paused by {ACCOUNT} since 20" in system.dinkop("status")
+    assert f"paused by {system.account} since 20" in system.dinkop("status")
     assert f"{NAME} was paused already, at " in system.dinkop("pause", NAME)
 
     assert f"{NAME} goes on from " in system.dinkop("resume", "health_status")
@@ -51,6 +51,7 @@ def test_all_is_every_projection_of_every_service(system: Installation) -> None:
     assert not any(item["paused"] for item in system.live().values())
 
 
+@pytest.mark.embedded  # suspends a process
 def test_a_watch_tells_every_second_and_a_service_that_is_down_is_a_row_that_says_so(system: Installation) -> None:
     watch = subprocess.Popen(
         [DINKOP, "status", "--watch", "--json"], env=system.environment, stdout=subprocess.PIPE, text=True

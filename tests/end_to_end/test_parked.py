@@ -1,10 +1,8 @@
 """A row that the database refuses is parked while everything goes on; an operator tries it again, or gives it up."""
 
-import asyncio
 import json
 
-import asyncpg
-from running import ACCOUNT, Installation
+from running import Installation
 
 CONSTRAINT = "ALTER TABLE cooperatives_g{generation}.cooperatives {change} CONSTRAINT no_such_name"
 CHECK = " CHECK (name NOT LIKE '%Terlarang%') NOT VALID"
@@ -12,16 +10,9 @@ CHECK = " CHECK (name NOT LIKE '%Terlarang%') NOT VALID"
 
 def alter(system: Installation, change: str) -> None:
     """Let the registry's table refuse a name (ADD), or no longer (DROP)."""
-    url = json.loads((system.home / "run.json").read_text())["databases"]["registry"]
     generation = system.live()["registry.cooperatives"]["generation"]
     statement = CONSTRAINT.format(generation=generation, change=change) + (CHECK if change == "ADD" else "")
-
-    async def execute() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(execute())
+    system.by_hand("registry", statement)
 
 
 def rename(system: Installation, id: str, name: str) -> str:
@@ -68,7 +59,7 @@ def test_what_is_given_up_stays_left_out_when_the_projection_is_rebuilt(system: 
     system.dinkop("parked", "discard", poison["id"], code=2)
     system.dinkop("parked", "discard", poison["id"], "--reason", "a name for nobody")
     [kept] = system.json("parked", "list", "--discarded")["items"]
-    assert (kept["id"], kept["reason"], kept["discarded_by"]) == (poison["id"], "a name for nobody", ACCOUNT)
+    assert (kept["id"], kept["reason"], kept["discarded_by"]) == (poison["id"], "a name for nobody", system.account)
     assert "a name for nobody" in system.dinkop("parked", "list", "--discarded")
     assert "discarded it" in system.dinkop("parked", "show", poison["id"], code=1)
     alter(system, "DROP")

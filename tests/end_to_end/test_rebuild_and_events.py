@@ -1,6 +1,5 @@
 """A rebuild under writes changes no answer, and the stream can be read, searched and written to a file."""
 
-import asyncio
 import json
 import signal
 import subprocess
@@ -10,11 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from running import DINKOP, PATIENCE, Installation, dense
-
-from dinkop.system import System
 
 AS_OF = "2024-12-31"
 
@@ -115,14 +111,6 @@ def test_all_projections_are_rebuilt_at_once_and_lists_stay_as_they_were(
 COOPERATIVES = "registry.cooperatives"
 
 
-async def _by_hand(system: Installation, statement: str) -> None:
-    connection = await asyncpg.connect(System.find(system.home).running.databases["registry"])
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 def test_what_differs_is_shown_asked_for_and_can_be_taken_back(system: Installation, known: list[str]) -> None:
     [checked] = system.json("verify", COOPERATIVES)["items"]
     assert (checked["kind"], checked["state"]) == ("verify", "equal")
@@ -138,7 +126,7 @@ def test_what_differs_is_shown_asked_for_and_can_be_taken_back(system: Installat
 
     right = name()
     change = f"UPDATE cooperatives_g{live}.cooperatives SET name = 'By hand' WHERE cooperative_id = '{one}'"
-    asyncio.run(_by_hand(system, change))
+    system.by_hand("registry", change)
     told = system.dinkop("verify", COOPERATIVES, code=1)
     for words in ("1 rows changed", f"changed {one}", f"name: By hand -> {right}"):
         assert words in told
@@ -224,6 +212,7 @@ def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.embedded  # interrupts a process
 def test_the_tail_follows_what_comes_until_it_is_interrupted(system: Installation) -> None:
     system.still()
     words = [str(DINKOP), "events", "tail", "-n", "1"]

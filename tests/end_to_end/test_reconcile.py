@@ -52,6 +52,7 @@ def by_number(events: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
     return {(event["source"], event["sequence"]): event["id"] for event in events}
 
 
+@pytest.mark.embedded
 def test_the_streams_directory_deleted_under_load_is_noticed_and_repaired(system: Installation, tmp_path: Path) -> None:
     for number in range(20):
         system.register(f"Koperasi Awal {number}")
@@ -90,5 +91,6 @@ def test_replacing_the_stream_needs_the_word_repair(system: Installation) -> Non
     assert "--repair" in system.dinkop("reconcile", "--replace-stream", code=2)
 
 
+@pytest.mark.embedded
 def test_nothing_can_be_compared_where_nothing_runs(install: Install) -> None:
     assert "dinkop up" in install("nothing").dinkop("reconcile", code=3)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from running import DINKOP, PATIENCE, REPOSITORY, Install
 
+pytestmark = pytest.mark.embedded
+
 
 @pytest.fixture
 def drill_environment() -> dict[str, str]:

@@ -4,7 +4,7 @@ import json
 import time
 
 import httpx
-from running import ACCOUNT, PATIENCE, SERVICES, Installation
+from running import PATIENCE, SERVICES, Installation
 
 
 def test_a_token_opens_what_its_role_may_and_its_bearer_stands_in_the_history(system: Installation) -> None:
@@ -27,11 +27,9 @@ def test_a_token_opens_what_its_role_may_and_its_bearer_stands_in_the_history(sy
         history = http.get(f"{url}/{answer.json()['cooperative_id']}/history", headers=camat).json()
     assert [item["actor"] for item in history["items"]] == ["siti@kantor"]
     refusals = [
-        json.loads(line)
-        for line in (system.home / "logs" / "registry.log").read_text("utf-8").splitlines()
-        if '"http.refused"' in line
+        json.loads(line[line.index("{") :]) for line in system.log("registry").splitlines() if '"http.refused"' in line
     ]
-    assert {(line["status"], line["actor"]) for line in refusals} >= {(401, None), (403, ACCOUNT)}
+    assert {(line["status"], line["actor"]) for line in refusals} >= {(401, None), (403, system.account)}
     assert camat["Authorization"].split()[1] not in str(refusals)
 
 

@@ -44,12 +44,14 @@ def run(line: str, root: Path) -> None:
     assert done.returncode == 0, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.embedded
 def test_its_changes_fit_and_its_commands_succeed(copy: Path) -> None:
     for folder in ("schemas", "examples"):
         assert (copy / "contracts" / folder / "registry" / "OfficeHoursAnnounced.v1.json").exists()
     assert not list((REPOSITORY / "contracts").rglob("OfficeHoursAnnounced*")), "nothing leaks out of the copy"
 
 
+@pytest.mark.embedded
 def test_what_it_builds_answers_as_it_says(copy: Path, install: Install) -> None:
     system = install("tutorial", PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="1", DINKOP_TODAY="2024-11-14")
     system.start()

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
-
-import typst
+from typing import TYPE_CHECKING, Any
 
 from services.reporting.documents.page import Page
+
+if TYPE_CHECKING:  # 70 MB that only whoever makes a PDF needs: a command that reads a manifest doesn't
+    import typst
 
 TEMPLATE = Path(__file__).with_name("camat_report.typ")
 
@@ -24,6 +25,8 @@ _compiling = Lock()
 
 def as_pdf(page: Page, *, made_at: int) -> bytes:
     """Return the page as PDF; `made_at` (seconds since 1970 UTC) goes into its metadata. Blocks meanwhile."""
+    import typst
+
     inputs = {"page": json.dumps(_breakable(asdict(page)), ensure_ascii=False)}
     with _compiling:
         try:
@@ -42,7 +45,9 @@ def _compiled(inputs: dict[str, str], made_at: int, standards: "list[typst.PDFSt
 
 
 @cache
-def _compiler() -> typst.Compiler:
+def _compiler() -> "typst.Compiler":
+    import typst
+
     # Only the fonts within typst itself, so that every machine makes the same bytes.
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True)
     return typst.Compiler(font_paths=fonts, ignore_system_fonts=True)

@@ -14,6 +14,7 @@ from dinkop.cli import app
 from dinkop.doors import USERS, Doors, hashed
 from dinkop.nats_accounts import Agency, Standing
 from dinkop.processes import CannotStart
+from dinkop.secret_files import SecretFiles
 
 
 def written(*words: str | Path, code: int = 0) -> Any:
@@ -46,7 +47,7 @@ def test_every_user_has_an_account_and_a_secret_that_only_its_owner_may_read(tmp
     answer = written(tmp_path / "doors")
     assert answer["secrets"].keys() == set(USERS)
     assert "CREATE ROLE" in Path(answer["roles"]).read_text()
-    assert accounts(tmp_path / "doors").keys() == {"DINKOP", *(f"service-{name}" for name in SERVICES)}
+    assert accounts(tmp_path / "doors").keys() == {"$SYS", "DINKOP", *(f"service-{name}" for name in SERVICES)}
     for path in map(Path, [answer["accounts"], *answer["secrets"].values()]):
         assert path.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "doors").stat().st_mode & 0o777 == 0o700
@@ -54,7 +55,11 @@ def test_every_user_has_an_account_and_a_secret_that_only_its_owner_may_read(tmp
 
 def test_the_server_gets_hashes_of_the_secrets_and_not_the_secrets(tmp_path: Path) -> None:
     secrets = written(tmp_path / "doors")["secrets"]
-    found = {user["user"]: user["password"] for each in accounts(tmp_path / "doors").values() for user in each["users"]}
+    found = {
+        user["user"]: user["password"]
+        for each in accounts(tmp_path / "doors").values()
+        for user in each.get("users", ())
+    }
     for user, path in secrets.items():
         secret = Path(path).read_bytes()
         assert len(secret) == 43
@@ -82,6 +87,23 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "letter.txt").write_text("dear")
     assert "holds something else" in written(tmp_path, code=2)
     assert contents(tmp_path) == {tmp_path / "letter.txt": b"dear"}
+
+
+def test_passwords_that_are_kept_elsewhere_are_used_and_accounts_lie_where_the_server_is_shown_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SecretFiles(tmp_path / "secrets").write(postgres="postgres:5432", nats="nats:4222")
+    (tmp_path / "shown").mkdir()
+    monkeypatch.setenv("DINKOP_SECRETS", str(tmp_path / "secrets"))
+    monkeypatch.setenv("DINKOP_SHOWN", str(tmp_path / "shown"))
+    answer = written(tmp_path / "doors")
+    assert answer["accounts"] == str(tmp_path / "shown" / "nats-accounts.conf")
+    hidden = (tmp_path / "secrets" / "doors" / "rat").read_bytes()
+    [rat] = accounts(tmp_path / "shown")["service-rat"]["users"]
+    assert bcrypt.checkpw(hidden, rat["password"].encode())
+    assert not (tmp_path / "doors" / "secrets").exists()
+    assert "change them there" in written(tmp_path / "doors", "--rotate", "rat", code=2)
+    assert (tmp_path / "secrets" / "doors" / "rat").read_bytes() == hidden
 
 
 def test_there_is_no_secret_to_rotate_for_who_is_no_user(tmp_path: Path) -> None:
