@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         names = sorted({f"{item.path.name}: {item.name.partition('[')[0]}" for item in left_out})
         print("Left out, for they are about the command that runs everything on one machine:", *names, sep="\n  ")
 
+
 # A shell has what it runs in the background ignore Ctrl-C, and a process hands that on to those it starts: a command
 # of ours would rightly go on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
