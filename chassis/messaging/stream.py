@@ -1,10 +1,16 @@
 """The JetStream stream DINKOP: its configuration, and proof that what it acknowledges is on disk."""
 
+import asyncio
+from typing import TYPE_CHECKING
+
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from contracts.envelope import STREAM, SUBJECT_ROOT
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class NotDurable(Exception):
@@ -53,19 +59,30 @@ async def remove(jetstream: JetStreamContext) -> None:
         pass
 
 
-async def assert_durable(monitoring_url: str) -> None:
-    """Raise NotDurable unless every file write of the server is synced before it is acknowledged.
+async def assert_durable(monitoring_urls: str) -> None:
+    """Raise NotDurable unless every file write of the servers is synced before it is acknowledged.
 
     With the default, JetStream acknowledges first and syncs every two minutes; a power loss then takes
-    back what it acknowledged.
+    back what it acknowledged. Of a cluster all servers are named, separated by commas: most of them must answer, for
+    that many keep every message, and one that is down must not keep the others from going on. Raises the failure of one
+    that doesn't answer when too few do.
     """
     import httpx  # late, for it brings a terminal's worth of libraries that a start need not wait for
 
+    urls = [url.strip().rstrip("/") for url in monitoring_urls.split(",")]
     async with httpx.AsyncClient(timeout=5) as client:
-        answer = await client.get(f"{monitoring_url.rstrip('/')}/jsz")
-    answer.raise_for_status()
-    if not answer.json().get("config", {}).get("sync_always"):
+        answers = await asyncio.gather(*(_syncs(client, url) for url in urls), return_exceptions=True)
+    if lax := [url for url, answer in zip(urls, answers, strict=True) if answer is False]:
         raise NotDurable(
-            "JetStream does not sync before it acknowledges: set `sync_interval: always` in the jetstream"
-            " block of the NATS server's configuration and restart it. Nothing is published until then."
+            f"JetStream of {', '.join(lax)} does not sync before it acknowledges: set `sync_interval: always` in the"
+            " jetstream block of the NATS server's configuration and restart it. Nothing is published until then."
         )
+    silent = [answer for answer in answers if isinstance(answer, BaseException)]
+    if 2 * (len(urls) - len(silent)) <= len(urls):
+        raise silent[0]
+
+
+async def _syncs(client: "httpx.AsyncClient", url: str) -> bool:
+    answer = await client.get(f"{url}/jsz")
+    answer.raise_for_status()
+    return bool(answer.json().get("config", {}).get("sync_always"))
