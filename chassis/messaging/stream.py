@@ -85,4 +85,7 @@ async def assert_durable(monitoring_urls: str) -> None:
 async def _syncs(client: "httpx.AsyncClient", url: str) -> bool:
     answer = await client.get(f"{url}/jsz")
     answer.raise_for_status()
-    return bool(answer.json().get("config", {}).get("sync_always"))
+    told = answer.json()
+    if told.get("disabled"):
+        raise ConnectionError(f"the NATS server at {url} runs without JetStream: was its disk full? Restart it")
+    return bool(told.get("config", {}).get("sync_always"))

@@ -26,7 +26,9 @@ def main() -> None:
     """Run until the time is over or something is wrong; exit 1 then."""
     parser = argparse.ArgumentParser(prog="python -m schedules", description=__doc__)
     parser.add_argument("--minutes", type=float, default=float(os.environ.get("DINKOP_FAULTS_MINUTES", "10")))
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("DINKOP_FAULTS_SEED") or random.randrange(10**6)))
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("DINKOP_FAULTS_SEED") or random.randrange(10**6))
+    )
     parser.add_argument("--mode", choices=MODES, action="append", help="default: each in turn")
     parser.add_argument("--seconds", type=float, help="of faults in one run, and only one run")
     parser.add_argument("--most", type=int, help="faults in one run, and only one run")

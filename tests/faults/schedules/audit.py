@@ -12,13 +12,13 @@ import httpx
 import nats
 from eventually import eventually
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from schedules import folding
-from schedules.checker import Published, Stored, Verdict
-from schedules.machines import SERVICES, TODAY, OneMachine, Servers, System
 
 from contracts.envelope import STREAM
 from dinkop.embedded.postgres import SUPERUSER
 from dinkop.nats_accounts import OPERATOR
+from schedules import folding
+from schedules.checker import Published, Stored, Verdict
+from schedules.machines import SERVICES, TODAY, OneMachine, Servers, System
 
 REST = 90.0
 """Seconds within which everything must have been published and applied, once nothing breaks any more."""
@@ -172,8 +172,15 @@ async def proven(system: System, verdict: Verdict) -> None:
         for service, projections in PROJECTIONS.items():
             for projection in projections:
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", f"services.{service}", "verify", projection,
-                    env=system.environment(service), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    f"services.{service}",
+                    "verify",
+                    projection,
+                    env=system.environment(service),
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
                 )
                 said, _ = await process.communicate()
                 if process.returncode:

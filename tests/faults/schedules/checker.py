@@ -6,6 +6,7 @@ It knows nothing of how the system works: only what clients saw, what lies in th
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from schedules.history import Line
@@ -227,9 +228,7 @@ def _readers(verdict: Verdict, history: Iterable[Line]) -> None:
         before = seen[line["client"]]
         for service, position in positions.items():
             if position < before.get(service, 0):
-                verdict.add(
-                    "went back", f"{line['client']} read {service}:{before[service]}, then {position}"
-                )
+                verdict.add("went back", f"{line['client']} read {service}:{before[service]}, then {position}")
             before[service] = position
         for service, position in line.get("at_least", {}).items():
             if positions.get(service, 0) < position:
@@ -269,7 +268,7 @@ def _figures(
 
 def _pause(times: Sequence[float]) -> float:
     """Return the longest time between two of these."""
-    return round(max((after - before for before, after in zip(times, times[1:], strict=False)), default=0.0), 1)
+    return round(max((after - before for before, after in pairwise(times)), default=0.0), 1)
 
 
 def added(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

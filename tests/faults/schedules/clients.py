@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import httpx
+
 from schedules.history import History, positions_of
 
 WRITERS, READERS = 4, 2
@@ -195,6 +196,11 @@ class Clients:
             return
         positions = answer.json()["positions"] if status == 200 else {}
         self._history.add(
-            "read", client=client, path=path, status=status, begun=begun, positions=positions,
+            "read",
+            client=client,
+            path=path,
+            status=status,
+            begun=begun,
+            positions=positions,
             at_least=at_least,
         )

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from by_the_text import by_the_text, counted, mentored_in
+
 from schedules.checker import Published
 
-NOW = datetime.max
+EVER = 0
+"""When everything was recorded: what was known at some time is another test's question."""
 WHAT = {
     "CooperativeRegistered": "registered",
     "CooperativeCorrected": "corrected",
@@ -24,7 +26,7 @@ UNTOLD = {"nik": None, "legal_entity_date": None, "kecamatan_code": None, "villa
 def cooperatives(stream: Iterable[Published], as_of: date) -> dict[str, dict[str, Any]]:
     """Return what every cooperative is that counts, by its id."""
     events, _ = _events(stream)
-    found = {subject: by_the_text(told, as_of, NOW) for subject, told in events.items()}
+    found = {subject: by_the_text(told, as_of, EVER) for subject, told in events.items()}
     return {subject: verdict for subject, verdict in found.items() if verdict is not None}
 
 
@@ -35,7 +37,7 @@ def counts(stream: Iterable[Published], as_of: date) -> dict[str | None, dict[st
     there: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
     for verdict in cooperatives(stream, as_of).values():
         there[verdict["kecamatan_code"]].append(verdict)
-    mentored = [mentored_in(told, as_of, NOW) for told in requests.values()]
+    mentored = [mentored_in(told, as_of, EVER) for told in requests.values()]
     codes = there.keys() | {code for code in mentored if code}
     return {code: counted(there[code], mentored.count(code)) for code in codes}
 
@@ -55,9 +57,11 @@ def differences(
         if id_ not in expected or id_ not in shown:
             found.append(f"{id_} is {'not shown' if id_ in expected else 'shown, and was never registered'}")
             continue
-        for name in ("name", "nik", "kecamatan_code", "village_code", "existence", "status"):
-            if expected[id_][name] != shown[id_][name]:
-                found.append(f"{id_} has {name} {shown[id_][name]!r}, not {expected[id_][name]!r}")
+        found += [
+            f"{id_} has {name} {shown[id_][name]!r}, not {expected[id_][name]!r}"
+            for name in ("name", "nik", "kecamatan_code", "village_code", "existence", "status")
+            if expected[id_][name] != shown[id_][name]
+        ]
         years = [(year["book_year"], year["state"]) for year in expected[id_]["book_years"]]
         if years != [(year["book_year"], year["state"]) for year in shown[id_]["book_years"]]:
             found.append(f"{id_} has book years {shown[id_]['book_years']}, not {years}")
@@ -80,7 +84,7 @@ def _events(stream: Iterable[Published]) -> tuple[dict[str, list[Any]], dict[str
     for message in stream:
         if message.type not in WHAT:
             continue
-        event = {"what": WHAT[message.type], "at": datetime.min, **_dated(message.data)}
+        event = {"what": WHAT[message.type], "at": EVER, **_dated(message.data)}
         if "changes" in event:
             event["changes"] = _dated(event["changes"])
         if message.type == "CooperativeRegistered":

@@ -8,11 +8,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -24,11 +25,6 @@ from eventually import eventually
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from running import Installation
-from schedules import clocks, disk
-from schedules.clocks import Clocks
-from schedules.disk import Disk
-from schedules.network import Wire
-from servers import free_ports
 
 from contracts.envelope import STREAM
 from dinkop.doors import Doors
@@ -41,6 +37,10 @@ from dinkop.issuer import ALGORITHM, AUDIENCE, ISSUER, EmbeddedIssuer, environme
 from dinkop.migrating import migrations
 from dinkop.nats_accounts import OPERATOR
 from dinkop.processes import end, spawn
+from schedules import clocks, disk
+from schedules.clocks import Clocks
+from schedules.disk import Disk
+from schedules.network import Wire
 
 SERVICES = ("registry", "rat", "mentoring", "reporting")
 TODAY = "2024-11-14"
@@ -50,6 +50,24 @@ DISK = 700
 """Megabytes of each disk."""
 RESTART = 0.5
 """Seconds after which a process that died is started again, as an orchestrator would."""
+LIVENESS = 5.0
+PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to whoever connects: what was free stays so while a server is down."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback in a row that nobody listens on."""
+    begin = PORTS.start + os.getpid() * 53 % (len(PORTS) - 2_000)
+    for port in range(begin, PORTS.stop, 50):
+        ports = list(range(port, port + count))
+        with ExitStack() as taken:
+            try:
+                for each in ports:
+                    taken.enter_context(socket.socket()).bind(("127.0.0.1", each))
+            except OSError:
+                continue
+            return ports
+    raise AssertionError(f"no {count} free ports in a row")
 
 
 class System(Protocol):
@@ -261,10 +279,19 @@ class OneMachine:
 
 
 class Kept:
-    """A process that is started again whenever it dies, unless it is held down."""
+    """A process that is started again whenever it dies, unless it is held down.
 
-    def __init__(self, name: str, run: Callable[[], Awaitable[subprocess.Popen[bytes]]]) -> None:
+    One that is no longer `alive` for LIVENESS seconds, though it runs, is ended, as Kubernetes does.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[], Awaitable[subprocess.Popen[bytes]]],
+        alive: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
         self.name = name
+        self._alive = alive
         self.process: subprocess.Popen[bytes] | None = None
         self._run = run
         self._up = asyncio.Event()
@@ -283,9 +310,18 @@ class Kept:
             except Exception:  # such as a server whose disk is full, or one killed while starting: again
                 await asyncio.sleep(RESTART)
                 continue
-            while self.process.poll() is None:
-                await asyncio.sleep(0.05)
+            await self._ended(self.process)
             await asyncio.sleep(RESTART)
+
+    async def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        looked = dead_since = time.monotonic()
+        while process.poll() is None:
+            await asyncio.sleep(0.05)
+            if self._alive is not None and time.monotonic() - looked > 1.0:
+                dead_since = time.monotonic() if await self._alive() else dead_since
+                looked = time.monotonic()
+                if looked - dead_since > LIVENESS:
+                    process.kill()
 
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal; return whether there was a process to get it."""
@@ -377,8 +413,8 @@ class Servers:
         self._client = {name: ports.pop() for name in self.nodes}
         self._monitoring = {name: ports.pop() for name in self.nodes}
         self._routed = {name: ports.pop() for name in self.nodes}
-        socket = self.postgres.sockets / ".s.PGSQL.5432"
-        self.wires = {f"{process} postgres": Wire(socket) for process in self.processes}
+        stores = self.postgres.sockets / ".s.PGSQL.5432"
+        self.wires = {f"{process} postgres": Wire(stores) for process in self.processes}
         self.wires |= {
             f"{process} {node}": Wire(("127.0.0.1", self._client[node]))
             for process in self.processes
@@ -408,7 +444,7 @@ class Servers:
             self._configure(node)
         self._kept = {
             "postgres": Kept("postgres", self._run_postgres),
-            **{node: Kept(node, self._runner(self._node(node), node)) for node in self.nodes},
+            **{node: Kept(node, self._runner(self._node(node), node), self._has_streams(node)) for node in self.nodes},
         }
         for kept in self._kept.values():
             kept.keep()
@@ -542,6 +578,20 @@ class Servers:
             accounts=os.path.relpath(self._doors.accounts, self._folder),
         )
         (self._folder / f"{node}.conf").write_text(text)
+
+    def _has_streams(self, node: str) -> Callable[[], Awaitable[bool]]:
+        """Return a liveness probe: a server whose disk was full keeps nothing more, until it is started again."""
+        url = f"http://127.0.0.1:{self._monitoring[node]}"
+
+        async def alive() -> bool:
+            # One that is paused says nothing, and one that catches up is not current; neither is to be ended for that.
+            async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
+                with suppress(httpx.HTTPError):
+                    enabled = await http.get(f"{url}/healthz?js-enabled-only=true")
+                    return enabled.status_code != 503 and "write error" not in (await http.get(f"{url}/healthz")).text
+            return True
+
+        return alive
 
     async def _healthy(self) -> bool:
         urls = [f"http://127.0.0.1:{port}/healthz" for port in self._monitoring.values()]

@@ -13,8 +13,8 @@ BLOCK = 65_536
 class Wire:
     """Listens on a loopback port of its own and carries every connection to `target`, while it is whole.
 
-    Held back, it takes nothing any more from either side, and gives all of it when it is whole again: so does TCP over a
-    network that loses every packet for a while. Cut, it resets every connection, and each new one.
+    Held back, it takes nothing any more from either side, and gives all of it when it is whole again: so does TCP over
+    a network that loses every packet for a while. Cut, it resets every connection, and each new one.
     """
 
     def __init__(self, target: Target) -> None:

@@ -13,8 +13,7 @@ from schedules.checker import Verdict, examine
 from schedules.clients import Clients
 from schedules.faults import Schedule, carry_out
 from schedules.history import History
-from schedules.machines import OneMachine, Servers, System, running
-from servers import free_ports
+from schedules.machines import OneMachine, Servers, System, free_ports, running
 
 MODES = ("one", "servers")
 WARM = 20
@@ -35,7 +34,7 @@ async def run(
     history = History(folder / "history.jsonl")
     verdict = Verdict()
     try:
-        system: OneMachine | Servers = OneMachine(place, _base()) if mode == "one" else Servers(place)
+        system: OneMachine | Servers = OneMachine(place, free_ports(7)[0]) if mode == "one" else Servers(place)
         async with running(system, folder):
             await _worked(system, history, seed, seconds, most, only)
             history.add("rests")
@@ -89,11 +88,3 @@ def _place(folder: Path) -> Path:
     with suppress(OSError):
         (folder / "place").write_text(str(place))
     return place.resolve()
-
-
-def _base() -> int:
-    """Return a number after which six ports are free."""
-    while True:
-        [port] = free_ports(1)
-        if port < 60_000:
-            return port
