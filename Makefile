@@ -42,6 +42,14 @@ integration: setup ## stores, relay, projections and services on real servers; p
 e2e: setup ## the whole system through its commands and HTTP alone
 	@$(PYTEST) tests/end_to_end
 
+SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(if $(MODE),--mode $(MODE))
+
+faults: setup ## break the whole system for some ten minutes, seeds that once failed first; DINKOP_FAULTS_SEED repeats one
+	@$(SCHEDULES) --kept --minutes $${DINKOP_FAULTS_MINUTES:-10}
+
+faults-long: setup ## the same for hours: DINKOP_FAULTS_HOURS, default 3
+	@$(SCHEDULES) --kept --minutes $$(( $${DINKOP_FAULTS_HOURS:-3} * 60 ))
+
 test-containers: setup ## the integration tests on PostgreSQL and NATS in containers
 	@DINKOP_TEST_ENGINE=containers $(PYTEST) -m "not embedded" tests/integration
 
@@ -75,4 +83,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e test-containers bench restore-drill contracts release-contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e faults faults-long test-containers bench restore-drill contracts release-contracts samples format lock migration clean

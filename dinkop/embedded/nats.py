@@ -98,8 +98,8 @@ class EmbeddedNats:
     async def gave_up(self) -> bool:
         """Tell whether the server, healthy once, says that it is no longer.
 
-        A write that failed, for the disk was full, is final to it: it refuses every message from then on, also when there
-        is room again, until it is started anew (nats-server 2.15). Silence is no such word.
+        A write that failed, for the disk was full, is final to it: it refuses every message from then on, also when
+        there is room again, until it is started anew (nats-server 2.15). Silence is no such word.
         """
         return self._healthy and (await page(f"{self.monitoring_url}/healthz"))[0] == 503
 

@@ -57,6 +57,7 @@ class Disk:
         """Mount it anew: the kernel forgets what it held in memory, and reads what was written."""
         self._unmount()
         self._mount()
+        self.spare()  # that there is room again may not have been on disk
 
     def freeze(self) -> None:
         """Let every write wait until `thaw`, as a disk does that hangs."""

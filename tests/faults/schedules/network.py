@@ -1,6 +1,8 @@
 """The wires between the parts of a system: each a proxy that carries, cuts, or holds back what is sent through it."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -58,11 +60,11 @@ class Wire:
             if not self._whole.is_set():
                 await self._whole.wait()
             if self._cut:
-                writer.transport.abort()
+                _reset(writer)
                 return
             await self._carry(reader, writer)
         except OSError:
-            writer.transport.abort()
+            _reset(writer)
         finally:
             self._open.discard(writer)
             writer.close()
@@ -94,7 +96,15 @@ class Wire:
 
     def _reset(self) -> None:
         for writer in list(self._open):
-            writer.transport.abort()
+            _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection by a reset: an orderly end would be another fault."""
+    ends = writer.get_extra_info("socket")
+    if ends is not None and ends.fileno() >= 0 and ends.family != socket.AF_UNIX:
+        ends.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 @asynccontextmanager

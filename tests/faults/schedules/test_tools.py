@@ -24,7 +24,7 @@ from schedules import clocks, disk
 from schedules.clocks import Clocks
 from schedules.disk import Disk
 from schedules.faults import Schedule
-from schedules.machines import emptied, free_ports
+from schedules.machines import emptied, free_ports, users
 from schedules.network import Wire, wired
 
 needs_disk = pytest.mark.skipif(disk.missing() is not None, reason=str(disk.missing()))
@@ -44,6 +44,8 @@ def make_disk(tmp_path: Path) -> Iterator[Make]:
 
     yield make
     for each in made:
+        for process in users(each.place):  # of a test that failed
+            process.kill()
         each.discard()
 
 
