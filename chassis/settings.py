@@ -38,7 +38,8 @@ class Settings(BaseSettings):
     nats_key: Path | None = Field(None, description="the key of that certificate, if it is in a file of its own")
     nats_monitoring_url: str = Field(
         "http://127.0.0.1:8222",
-        description="HTTP monitoring of every such server, comma-separated: does it sync before it acknowledges?",
+        description="HTTP monitoring of that server, or of all of a cluster, comma-separated: asked whether they sync"
+        " before they acknowledge",
     )
     nats_replicas: int = Field(1, ge=1, le=5, description="replicas of the stream: 1 alone, 3 on a cluster")
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless you say otherwise")

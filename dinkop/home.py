@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from chassis.storage.durable import write_private
+from chassis.storage.durable import sync_folder, write_private
 from dinkop.processes import CannotStart, ProcessRecord
 
 VARIABLE = "DINKOP_HOME"
@@ -115,6 +115,7 @@ class Home:
             part = path.with_suffix(".new")
             write_private(part, base64.b64encode(os.urandom(32)))
             part.replace(path)
+            sync_folder(self.directory)  # or a loss of power could leave what it wrapped, and not it
         return path.read_text("ascii").strip()
 
     def record(self, running: Running) -> None:

@@ -23,7 +23,7 @@ from dinkop.home import Home, Running
 from dinkop.issuer import EmbeddedIssuer, environment_of
 from dinkop.migrating import Migrate, migrations
 from dinkop.ports import HOST, Ports
-from dinkop.processes import CannotStart, Patience, ProcessRecord, end_strangers, ended, explain, last_lines
+from dinkop.processes import CannotStart, Patience, ProcessRecord, end, end_strangers, ended, explain, last_lines
 from dinkop.service import Service, ServiceCommand, python_module
 from dinkop.tokens import VARIABLE as TOKEN
 
@@ -36,6 +36,8 @@ FIRST_DELAY, LONGEST_DELAY = 0.2, 3.2  # seconds before a restart, doubling; a s
 STEADY = 30.0  # seconds after which a part counts as recovered, and its delay begins anew
 FAILED_STARTS = 4  # of a part that has never run yet, before giving up
 START_SECONDS = 90.0
+NATS_SECONDS = 1.0  # between two looks whether NATS still keeps what it is told
+NATS_REFUSALS = 3  # in a row, before it is ended
 AGENCIES_SECONDS = 2.0  # between two looks whether there are any
 
 
@@ -179,6 +181,7 @@ class Supervisor:
             await self._services_are_ready()
             self._ready = True
             tasks.create_task(self._keep_agencies())
+            tasks.create_task(self._keep_streams())
             log.info("ready")
             await on_ready(self._record())
 
@@ -209,6 +212,17 @@ class Supervisor:
             log.warning("%s is started again in %.1f s", part.name, delay)
             await asyncio.sleep(delay)
             delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _keep_streams(self) -> None:
+        """End a NATS server that keeps nothing any more, as when the disk was full: only a new one does again."""
+        refusals = 0
+        while True:
+            await asyncio.sleep(NATS_SECONDS)
+            refusals = refusals + 1 if await self.nats.gave_up() else 0
+            if refusals == NATS_REFUSALS and self.nats.process is not None:
+                refusals = 0
+                log.warning("nats keeps nothing any more; was the disk full? It is ended, to be started again")
+                await end(self.nats.process, (signal.SIGTERM, 2.0))
 
     async def _keep_agencies(self) -> None:
         """See to it that every agency has its consumer, also when the stream was made anew."""

@@ -60,29 +60,32 @@ async def remove(jetstream: JetStreamContext) -> None:
 
 
 async def assert_durable(monitoring_urls: str) -> None:
-    """Raise NotDurable unless every file write of each server is synced before it is acknowledged.
+    """Raise NotDurable unless every file write of the servers is synced before it is acknowledged.
 
-    `monitoring_urls` are those of all servers of a cluster, comma-separated. Most of them must answer, as most must
-    have a message before it is acknowledged; else the error of one that doesn't is raised. With the default,
-    JetStream acknowledges first and syncs every two minutes; a power loss then takes back what it acknowledged.
+    With the default, JetStream acknowledges first and syncs every two minutes; a power loss then takes
+    back what it acknowledged. Of a cluster all servers are named, separated by commas: most of them must answer, for
+    that many keep every message, and one that is down must not keep the others from going on. Raises the failure of one
+    that doesn't answer when too few do.
     """
     import httpx  # late, for it brings a terminal's worth of libraries that a start need not wait for
 
     urls = [url.strip().rstrip("/") for url in monitoring_urls.split(",")]
     async with httpx.AsyncClient(timeout=5) as client:
-        told = await asyncio.gather(*(_syncs(client, url) for url in urls), return_exceptions=True)
-    for url, syncs in zip(urls, told, strict=True):
-        if syncs is False:
-            raise NotDurable(
-                f"JetStream at {url} does not sync before it acknowledges: set `sync_interval: always` in the"
-                " jetstream block of the NATS server's configuration and restart it. Nothing is published until then."
-            )
-    away = [each for each in told if isinstance(each, BaseException)]
-    if 2 * len(away) >= len(urls):
-        raise away[0]
+        answers = await asyncio.gather(*(_syncs(client, url) for url in urls), return_exceptions=True)
+    if lax := [url for url, answer in zip(urls, answers, strict=True) if answer is False]:
+        raise NotDurable(
+            f"JetStream of {', '.join(lax)} does not sync before it acknowledges: set `sync_interval: always` in the"
+            " jetstream block of the NATS server's configuration and restart it. Nothing is published until then."
+        )
+    silent = [answer for answer in answers if isinstance(answer, BaseException)]
+    if 2 * (len(urls) - len(silent)) <= len(urls):
+        raise silent[0]
 
 
-async def _syncs(client: "httpx.AsyncClient", monitoring_url: str) -> bool:
-    answer = await client.get(f"{monitoring_url}/jsz")
+async def _syncs(client: "httpx.AsyncClient", url: str) -> bool:
+    answer = await client.get(f"{url}/jsz")
     answer.raise_for_status()
-    return bool(answer.json().get("config", {}).get("sync_always"))
+    told = answer.json()
+    if told.get("disabled"):
+        raise ConnectionError(f"the NATS server at {url} runs without JetStream: was its disk full? Restart it")
+    return bool(told.get("config", {}).get("sync_always"))

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
-# The server went away, is starting up, or shuts down: whether the statement took effect is unknown.
+# The server went away, is starting up or shuts down, or its disk is full: whether the statement took effect is unknown.
 LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -25,6 +25,7 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
 )
 
 # What may mean the same when it comes out of SQLAlchemy; `away` tells.

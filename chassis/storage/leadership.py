@@ -1,4 +1,9 @@
-"""Who of several replicas carries the background work: an advisory lock that ends with its connection."""
+"""Who of several replicas carries the background work: an advisory lock that ends with its connection.
+
+PostgreSQL ends the connection of a leader that has said nothing for a while: one that is stopped, hangs or was cut off
+keeps its connection otherwise, and with it the lock, for hours. What such a zombie still does is refused by the
+stream and by the checkpoints. See docs/decisions/0019-silent-leaders.md.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +13,8 @@ import asyncpg
 
 LEADER_LOCK = 3
 RETRY = 0.5
+SILENCE = 2.5
+"""Seconds without a word after which a leader leads no longer; it says one every RETRY seconds."""
 
 
 class LostLeadership(Exception):
@@ -19,9 +26,13 @@ async def leadership(database_url: str) -> AsyncIterator[asyncio.Future[None]]:
     """Wait until this process leads, then hold the lead.
 
     The future yielded fails with LostLeadership as soon as the connection breaks; when a process dies, the
-    server releases its lock, and the next one leads within a second.
+    server releases its lock, and the next one leads within a second. When a process is stopped or cut off, the
+    server ends its connection after SILENCE seconds.
     """
-    connection = await asyncpg.connect(database_url, timeout=5, command_timeout=5)
+    patience = f"{SILENCE * 1000:.0f}ms"
+    connection = await asyncpg.connect(
+        database_url, timeout=5, command_timeout=5, server_settings={"idle_session_timeout": patience}
+    )
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ended(_: object) -> None:

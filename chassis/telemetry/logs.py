@@ -1,9 +1,12 @@
-"""Structured logs: one JSON object a line, with the correlation id of the request or event behind it."""
+"""Structured logs: one JSON object a line, with the correlation id of the request or event behind it.
+
+A line that can't be written, for the disk is full or gone, is dropped: no command fails for want of a line about it.
+"""
 
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -28,8 +31,28 @@ def followed(event: str, correlation_ids: Iterable[str], **told: Any) -> None:
     log.info(event, correlation_ids=list(filter(None, named)), **told)
 
 
+class _Forgiving:
+    """Writes to an output what it takes."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> int:
+        try:
+            return self._output.write(text)
+        except OSError:
+            return 0
+
+    def flush(self) -> None:
+        try:
+            self._output.flush()
+        except OSError:
+            pass
+
+
 def configure(service: str, level: str = "info", output: TextIO = sys.stdout) -> None:
     """Send structlog and the standard library's logging to standard output, or another, as JSON."""
+    forgiving = cast(TextIO, _Forgiving(output))
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,11 +64,11 @@ def configure(service: str, level: str = "info", output: TextIO = sys.stdout) ->
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=structlog.PrintLoggerFactory(forgiving),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(output)
+    handler = logging.StreamHandler(forgiving)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

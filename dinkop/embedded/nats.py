@@ -58,6 +58,7 @@ class EmbeddedNats:
         self.log = log or self.directory / "nats.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._accounts = accounts
+        self._healthy = False
         self._configuration = self.directory / "nats.conf"
         self._pid_file = self.directory / "nats.pid"
 
@@ -73,6 +74,7 @@ class EmbeddedNats:
 
     async def start(self) -> None:
         """End a leftover of a killed run, write the configuration, start, wait until healthy. Raises CannotStart."""
+        self._healthy = False
         await asyncio.to_thread(self.end_leftover)
         self._configure()
         self.process = spawn([find_server(), "--config", self._configuration], log=self.log, directory=self.directory)
@@ -87,10 +89,19 @@ class EmbeddedNats:
             if self.process is None or self.process.poll() is not None:
                 raise CannotStart(f"NATS ended while starting; {self.log} says why:{last_lines(self.log)}")
             if status == 200 and b'"ok"' in body:
+                self._healthy = True
                 return
             problem = body.decode(errors="replace")
             await asyncio.sleep(0.02)
         raise CannotStart(f"NATS isn't ready after {seconds:.0f} s ({problem}); see {self.log}:{last_lines(self.log)}")
+
+    async def gave_up(self) -> bool:
+        """Tell whether the server, healthy once, says that it is no longer.
+
+        A write that failed, for the disk was full, is final to it: it refuses every message from then on, also when
+        there is room again, until it is started anew (nats-server 2.15). Silence is no such word.
+        """
+        return self._healthy and (await page(f"{self.monitoring_url}/healthz"))[0] == 503
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Stop; after `seconds`, kill: every acknowledged message is on disk already."""

@@ -1,5 +1,6 @@
 """The supervisor with the real servers and fake services, as a process that can be killed."""
 
+import asyncio
 import os
 import queue
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import psutil
@@ -17,6 +19,7 @@ import pytest
 from eventually import eventually
 
 from chassis.messaging.address import Address
+from dinkop import supervisor
 from dinkop.home import Home, Running
 from dinkop.issuer import environment_of
 from dinkop.processes import ProcessRecord
@@ -274,3 +277,35 @@ async def test_the_operators_own_issuer_goes_before_the_embedded_one(start: Star
     own = {"DINKOP_OIDC_ISSUER": "https://sso.example", "DINKOP_OIDC_AUDIENCE": "office"}
     environment = await answers(start(**own).ready().services["rat"])
     assert {name: value for name, value in environment.items() if name.startswith("DINKOP_OIDC_")} == own
+
+
+class Refusing:
+    """A server of streams that says of itself, look by look, whether it has given up."""
+
+    def __init__(self, *says: bool) -> None:
+        self._says = iter(says)
+        self.process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+
+    async def gave_up(self) -> bool:
+        return next(self._says, False)
+
+
+@pytest.mark.parametrize(
+    ("says", "ended"), [([True, True, True], True), ([True, True, False, True, True], False)], ids=["thrice", "twice"]
+)
+async def test_a_server_of_streams_that_says_three_times_in_a_row_that_it_gave_up_is_ended(
+    says: list[bool], ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "NATS_SECONDS", 0.01)
+    server = Refusing(*says)
+    keeping = asyncio.create_task(supervisor.Supervisor._keep_streams(SimpleNamespace(nats=server)))  # type: ignore[arg-type]
+    try:
+        if ended:
+            await eventually(lambda: server.process.poll() is not None, 5)
+        else:
+            await asyncio.sleep(0.3)  # nothing tells of what doesn't happen
+            assert server.process.poll() is None
+    finally:
+        keeping.cancel()
+        server.process.kill()
+        server.process.wait()

@@ -1,6 +1,8 @@
 """Who leads: one at a time, and the next one soon after the first is gone."""
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,3 +92,36 @@ async def test_a_leader_that_stops_hands_over(database_url: str) -> None:
 async def test_services_lead_independently(database_url: str, empty_database_url: str) -> None:
     async with candidate(database_url) as one, candidate(empty_database_url) as other:
         await asyncio.wait_for(asyncio.gather(one, other), 5)
+
+
+LEADER = """
+import asyncio, sys
+from chassis.storage.leadership import leadership
+
+async def lead():
+    async with leadership(sys.argv[1]) as lost:
+        print("leads", flush=True)
+        await lost
+
+asyncio.run(lead())
+"""
+
+
+async def test_a_leader_that_is_stopped_loses_the_lead_within_four_seconds_and_learns_of_it(database_url: str) -> None:
+    leader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LEADER, database_url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert leader.stdout
+    assert leader.stderr
+    try:
+        assert await asyncio.wait_for(leader.stdout.readline(), 15) == b"leads\n"
+        leader.send_signal(signal.SIGSTOP)  # its connection stays open, and the kernel answers for it
+        stopped = time.monotonic()
+        async with candidate(database_url) as successor:
+            assert await asyncio.wait_for(successor, 10) - stopped < 4
+            leader.send_signal(signal.SIGCONT)
+            assert b"LostLeadership" in await asyncio.wait_for(leader.stderr.read(), 5)
+    finally:
+        if leader.returncode is None:
+            leader.kill()
+            await leader.wait()

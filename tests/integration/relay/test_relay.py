@@ -316,6 +316,25 @@ async def test_a_server_that_acknowledges_before_it_syncs_is_refused_also_when_t
         await server.stop()
 
 
+async def test_of_a_cluster_most_servers_must_answer_and_all_that_do_must_sync(
+    nats: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, [port] = nats.monitoring_url, free_ports(1)
+    down = f"http://127.0.0.1:{port}"
+    await stream.assert_durable(f"{good},{down},{good}")  # one of three is down: the others must be able to go on
+    with pytest.raises(httpx.ConnectError):
+        await stream.assert_durable(f"{good},{down}")
+    careless = "\n".join(line for line in embedded.CONFIGURATION.splitlines() if "sync_interval" not in line)
+    monkeypatch.setattr(embedded, "CONFIGURATION", careless)
+    server = embedded.EmbeddedNats(tmp_path, *free_ports(2))
+    await server.start()
+    try:
+        with pytest.raises(NotDurable, match=server.monitoring_url):
+            await stream.assert_durable(f"{good},{server.monitoring_url},{good}")
+    finally:
+        await server.stop()
+
+
 async def test_the_stream_keeps_everything_and_lets_nobody_delete(public_stream: Client) -> None:
     jetstream = public_stream.jetstream()
     await asyncio.gather(*(stream.ensure(jetstream) for _ in range(4)))
