@@ -23,7 +23,7 @@ def stack(system: Installation) -> Stack:
 
 def inspected(stack: Stack) -> list[dict[str, Any]]:
     """Return what docker knows of the containers, those of jobs among them, without what runs beside."""
-    containers = stack.compose("ps", "-q").stdout.split()
+    containers = stack.compose("ps", "-q", "-a").stdout.split()
     done = subprocess.run(["docker", "inspect", *containers], capture_output=True, text=True, check=True)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return [each for each in found if each["Config"]["Labels"]["com.docker.compose.oneoff"] == "False"]
