@@ -5,7 +5,6 @@ import asyncio
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -43,16 +42,10 @@ def main() -> None:
         if why:
             print(f"without {what}: {why}", flush=True)
     if disk.missing() is None:
-        apart()
+        disk.apart()
     # Asked to stop, it stops what it started first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(asyncio.run(_runs(given, folder)))
-
-
-def apart() -> None:
-    """See to it that whatever is mounted from here on is gone with this process and its children."""
-    os.unshare(os.CLONE_NEWNS)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
 
 
 async def _runs(given: argparse.Namespace, folder: Path) -> int:

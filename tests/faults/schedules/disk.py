@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
 # include/uapi/linux/ext4.h and fs.h: what xfstests uses to the same end.
@@ -26,6 +27,17 @@ def missing() -> str | None:
     if not Path("/dev/loop-control").exists():
         return "the kernel has no loop devices"
     return None
+
+
+@cache
+def apart() -> None:
+    """See to it that what this process mounts from here on is seen by itself and its children only, and ends with them.
+
+    Else whoever makes a namespace of mounts at that time, such as a container, would keep a disk mounted that this
+    process believes to have unmounted, and mounting it again would give the one back that has lost its power.
+    """
+    os.unshare(os.CLONE_NEWNS)
+    _run("mount", "--make-rprivate", "/")
 
 
 class Disk:

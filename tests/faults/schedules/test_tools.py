@@ -36,6 +36,7 @@ type Make = Callable[[int], Disk]
 @pytest.fixture
 def make_disk(tmp_path: Path) -> Iterator[Make]:
     """Make a disk of so many megabytes."""
+    disk.apart()
     made: list[Disk] = []
 
     def make(megabytes: int) -> Disk:
