@@ -34,6 +34,8 @@ TRIES = 12
 """Attempts in a row without a new message before a replay gives up: some 15 seconds on a server that is down."""
 _SILENCE = 10 * HEARTBEAT
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_GOODBYE = 1.0
+"""Seconds that a server is given to forget a consumer; it does so by itself later."""
 _TROUBLE = (Interrupted, WireError, OSError, TimeoutError)
 
 # What follows the last fixed place of a header block. `++` never gives back: no backtracking.
@@ -188,8 +190,10 @@ class _Reading:
     async def stop(self, connection: Connection) -> None:
         """Remove the consumer and close."""
         if self._consumer:
-            with suppress(OSError):
-                connection.publish(removal(self._stream, self._consumer), b"")
+            # Answered: a connection that is closed with messages in it unread takes along what was sent last.
+            with suppress(*_TROUBLE):
+                async with asyncio.timeout(_GOODBYE):
+                    await connection.ask(removal(self._stream, self._consumer), b"")
         await connection.close()
 
     async def batches(self, connection: Connection) -> AsyncGenerator[Batch]:

@@ -150,7 +150,7 @@ class Connection:
         self.send(b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(payload), payload))
 
     async def ask(self, subject: str, payload: bytes) -> bytes:
-        """Send a request and return the answer. For use before anything is pulled: other messages are dropped."""
+        """Send a request and return the answer. Before or after all pulling: other messages are dropped."""
         self.publish(subject, payload, self._answers)
         while True:
             buffer, at = await self.read(ANSWER_SECONDS), 0
