@@ -265,13 +265,16 @@ class EmbeddedPostgres:
                     if not await connection.fetchval(f"SELECT EXISTS ({found})"):
                         await connection.execute(make)
                 await self._take_over(connection, service)
-                for statement in ruling(service):
-                    await connection.execute(statement)
+                # All at once, or a service that comes between taking and giving is told that it may not.
+                async with connection.transaction():
+                    for statement in ruling(service):
+                        await connection.execute(statement)
                 for role in (service, owner_of(service)):
                     # Each time, for the cluster may be an older copy than the files.
                     await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{self._password(role)}'")
-            for statement in closing():
-                await connection.execute(statement)
+            async with connection.transaction():
+                for statement in closing():
+                    await connection.execute(statement)
         finally:
             await connection.close()
 

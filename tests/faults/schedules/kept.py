@@ -15,5 +15,6 @@ class Kept(NamedTuple):
 KEPT = (
     Kept("one", 100, 110, "NATS kept nothing any more once its disk had been full, and nobody started it again"),
     Kept("servers", 103, 90, "so did a member of the cluster, which every relay took for one that doesn't sync"),
-    # The slice in end_to_end/test_faults.py is the third: PostgreSQL's full disk was answered by 500.
+    Kept("servers", 400, 130, "a service that came while PostgreSQL was provisioned was told that it may not enter"),
+    # The slice in end_to_end/test_faults.py is one too: PostgreSQL's full disk was answered by 500.
 )

@@ -315,3 +315,25 @@ def test_it_runs_as_an_ordinary_user(folder: Path, as_ordinary_user: Callable[[P
     words = [*as_ordinary_user(folder), "-c", AS_ORDINARY_USER, str(folder)]
     result = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     assert result.stdout.split() == ["65534", "65534"], result.stderr
+
+
+async def test_a_role_that_comes_while_the_server_is_being_provisioned_again_is_let_in(cluster: Path) -> None:
+    server = EmbeddedPostgres(cluster, databases=("registry",))
+    await server.start()
+    done = False
+
+    async def come() -> int:
+        count = 0
+        while not done:
+            await (await asyncpg.connect(server.url("registry"))).close()
+            count += 1
+        return count
+
+    coming = [asyncio.create_task(come()) for _ in range(4)]
+    for _ in range(20):
+        await server._provision()
+    done = True
+    try:
+        assert min(await asyncio.gather(*coming)) > 0
+    finally:
+        await server.stop()
