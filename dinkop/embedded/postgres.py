@@ -53,7 +53,7 @@ SETTINGS = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "shared_buffers": "128MB",
-    "max_connections": "100",
+    "max_connections": "250",  # a service takes up to three times DINKOP_CONNECTIONS and 2; twice four of them, replays
     "max_wal_size": "1GB",
     "huge_pages": "off",
     "io_method": "sync",  # the workers of the default are three more processes, and gain nothing on two cores

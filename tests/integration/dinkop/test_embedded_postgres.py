@@ -17,8 +17,9 @@ from eventually import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from chassis.settings import Settings
 from dinkop.embedded.accounts import another
-from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from dinkop.embedded.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
 from dinkop.processes import CannotStart
 
 
@@ -337,3 +338,9 @@ async def test_a_role_that_comes_while_the_server_is_being_provisioned_again_is_
         assert min(await asyncio.gather(*coming)) > 0
     finally:
         await server.stop()
+
+
+def test_it_has_connections_for_two_processes_of_each_service() -> None:
+    # An append pool, a pool for queries with as much overflow, the lead, and the gate's session.
+    each = 3 * Settings(database_url="").connections + 2
+    assert int(SETTINGS["max_connections"]) >= 2 * 4 * each + 20
