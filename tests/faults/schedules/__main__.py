@@ -53,7 +53,9 @@ async def _runs(given: argparse.Namespace, folder: Path) -> int:
     until = time.monotonic() + given.minutes * 60
     modes = given.mode or MODES
     single = given.seconds is not None or given.most is not None
-    wanted = list(KEPT) if given.kept else []
+    # Who names a seed wants to see that one again.
+    chosen = bool(os.environ.get("DINKOP_FAULTS_SEED"))
+    wanted = [kept for kept in KEPT if given.kept and not chosen and kept.mode in modes]
     seed, failed = given.seed, 0
     while wanted or not figures or (not single and time.monotonic() < until):
         if wanted:
@@ -72,6 +74,7 @@ async def _runs(given: argparse.Namespace, folder: Path) -> int:
         if verdict.problems:
             failed += 1
             again = f"DINKOP_FAULTS_SEED={of} make faults MODE={mode}"
+            again += f" (of faults {', '.join(only)} only: see --help)" if only else ""
             print(f"\nFAILED: {mode}, seed {of}. {verdict}\nThe same again: {again}\nSee {named}", flush=True)
     if len(figures) > 1:
         print(f"altogether, {len(figures)} runs", table(added(figures)), sep="\n", flush=True)
