@@ -53,7 +53,7 @@ SETTINGS = {
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "shared_buffers": "128MB",
-    "max_connections": "100",
+    "max_connections": "250",  # a service takes up to three times DINKOP_CONNECTIONS and 2; twice four of them, replays
     "max_wal_size": "1GB",
     "huge_pages": "off",
     "io_method": "sync",  # the workers of the default are three more processes, and gain nothing on two cores
@@ -265,13 +265,16 @@ class EmbeddedPostgres:
                     if not await connection.fetchval(f"SELECT EXISTS ({found})"):
                         await connection.execute(make)
                 await self._take_over(connection, service)
-                for statement in ruling(service):
-                    await connection.execute(statement)
+                # All at once, or a service that comes between taking and giving is told that it may not.
+                async with connection.transaction():
+                    for statement in ruling(service):
+                        await connection.execute(statement)
                 for role in (service, owner_of(service)):
                     # Each time, for the cluster may be an older copy than the files.
                     await connection.execute(f"ALTER ROLE \"{role}\" PASSWORD '{self._password(role)}'")
-            for statement in closing():
-                await connection.execute(statement)
+            async with connection.transaction():
+                for statement in closing():
+                    await connection.execute(statement)
         finally:
             await connection.close()
 

@@ -53,24 +53,28 @@ async def _runs(given: argparse.Namespace, folder: Path) -> int:
     until = time.monotonic() + given.minutes * 60
     modes = given.mode or MODES
     single = given.seconds is not None or given.most is not None
-    wanted = [(kept.mode, kept.seed, kept.seconds) for kept in KEPT] if given.kept else []
+    # Who names a seed wants to see that one again.
+    chosen = bool(os.environ.get("DINKOP_FAULTS_SEED"))
+    wanted = [kept for kept in KEPT if given.kept and not chosen and kept.mode in modes]
     seed, failed = given.seed, 0
     while wanted or not figures or (not single and time.monotonic() < until):
         if wanted:
-            mode, of, seconds = wanted.pop(0)
+            mode, of, seconds, _, only = wanted.pop(0)
         else:
+            only = tuple(given.only)
             mode, of = modes[(seed - given.seed) % len(modes)], seed
             seconds = given.seconds or min(SLICE, max(20.0, until - time.monotonic()))
             seed += 1
         named = folder / f"{mode}-{of}"
         begun = time.monotonic()
         print(f"{mode}, seed {of}, {seconds:.0f} s of faults", flush=True)
-        verdict = await run(mode, of, seconds, named, most=given.most, only=given.only)
+        verdict = await run(mode, of, seconds, named, most=given.most, only=only)
         figures.append(verdict.figures)
         print(table(verdict.figures), f"  in {time.monotonic() - begun:.0f} s altogether", sep="\n", flush=True)
         if verdict.problems:
             failed += 1
             again = f"DINKOP_FAULTS_SEED={of} make faults MODE={mode}"
+            again += f" (of faults {', '.join(only)} only: see --help)" if only else ""
             print(f"\nFAILED: {mode}, seed {of}. {verdict}\nThe same again: {again}\nSee {named}", flush=True)
     if len(figures) > 1:
         print(f"altogether, {len(figures)} runs", table(added(figures)), sep="\n", flush=True)

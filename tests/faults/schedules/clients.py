@@ -68,7 +68,8 @@ class Clients:
             answer = await self._told(chance, service, path, body, params, key)
             if service == "registry" and path == "/v1/cooperatives" and answer and answer[0] == 201:
                 self._cooperatives.append(answer[1:])
-            if chance.random() < 0.1:
+            # Not what was refused: that may be tried again under its key, and be right by then.
+            if chance.random() < 0.1 and answer:
                 await self._told(chance, service, path, body, params, key, again=True)
             await asyncio.sleep(chance.random() * 0.1)
 

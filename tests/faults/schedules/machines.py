@@ -136,6 +136,10 @@ def aged_token(home: Home) -> str:
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, algorithms=[ALGORITHM])
 
 
+async def unheeded(_: Exception) -> None:
+    """Say nothing of a server that is down: it was told to be."""
+
+
 async def serving(urls: Sequence[str]) -> None:
     """Wait until every one of these answers that it can serve."""
 
@@ -510,7 +514,9 @@ class Servers:
     async def leader(self) -> str | None:
         with suppress(Exception):
             async with asyncio.timeout(3):
-                client = await nats.connect(await self.nats_urls(), inbox_prefix=f"_INBOX.{OPERATOR}")
+                client = await nats.connect(
+                    await self.nats_urls(), inbox_prefix=f"_INBOX.{OPERATOR}", error_cb=unheeded
+                )
                 try:
                     found = await client.jetstream().stream_info(STREAM)
                     return found.cluster.leader if found.cluster else None

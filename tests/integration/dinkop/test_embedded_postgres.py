@@ -17,8 +17,9 @@ from eventually import eventually
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from chassis.settings import Settings
 from dinkop.embedded.accounts import another
-from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from dinkop.embedded.postgres import SETTINGS, SUPERUSER, EmbeddedPostgres
 from dinkop.processes import CannotStart
 
 
@@ -315,3 +316,31 @@ def test_it_runs_as_an_ordinary_user(folder: Path, as_ordinary_user: Callable[[P
     words = [*as_ordinary_user(folder), "-c", AS_ORDINARY_USER, str(folder)]
     result = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     assert result.stdout.split() == ["65534", "65534"], result.stderr
+
+
+async def test_a_role_that_comes_while_the_server_is_being_provisioned_again_is_let_in(cluster: Path) -> None:
+    server = EmbeddedPostgres(cluster, databases=("registry",))
+    await server.start()
+    done = False
+
+    async def come() -> int:
+        count = 0
+        while not done:
+            await (await asyncpg.connect(server.url("registry"))).close()
+            count += 1
+        return count
+
+    coming = [asyncio.create_task(come()) for _ in range(4)]
+    for _ in range(20):
+        await server._provision()
+    done = True
+    try:
+        assert min(await asyncio.gather(*coming)) > 0
+    finally:
+        await server.stop()
+
+
+def test_it_has_connections_for_two_processes_of_each_service() -> None:
+    # An append pool, a pool for queries with as much overflow, the lead, and the gate's session.
+    each = 3 * Settings(database_url="").connections + 2
+    assert int(SETTINGS["max_connections"]) >= 2 * 4 * each + 20
