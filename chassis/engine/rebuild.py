@@ -334,6 +334,9 @@ class Fold[R: Row]:
         self.skipped = 0
         self._projection = projection
         self._building = building
+        self._entries = {
+            kind: (handler, projection.decoders[kind]) for kind, (_, handler) in projection.by_type.items()
+        }
         self._discarded = frozenset(discarded)
         self._process = psutil.Process()
         self._rows: dict[Hashable, R | None] = {}
@@ -359,28 +362,35 @@ class Fold[R: Row]:
 
     def _meet(self, batch: Batch, positions: dict[str, int]) -> list[tuple[Hashable, Handler[R], Any, Replayed]]:
         """Return the new events that a handler reads, as it meets them, each with its key."""
-        projection, uuid, time_of = self._projection, self._building.uuid, datetime.fromisoformat
-        handlers, decoders, key_of = projection.by_type, projection.decoders, projection.key
-        discarded, not_after, cap = self._discarded, self.not_after, self.cap
+        uuid, time_of, key_of = self._building.uuid, datetime.fromisoformat, self._projection.key
+        entries, discarded, not_after = self._entries, self._discarded, self.not_after
+        caps = self.cap
+        # Of each service how far it is, and how far it may come: looked up once an event.
+        standing = {
+            service: [have, sys.maxsize if caps is None else caps.get(service, 0)]
+            for service, have in {**dict.fromkeys(self._projection.services, 0), **positions}.items()
+        }
         met = []
         for event in batch:
             log_sequence, service, type_, sequence, id_, subject, version, moment, data = event
+            at = standing[service]
+            have, cap = at
             # Neither the numbers nor the recorded times of a service go back: of it, whatever follows is left out too.
-            if (cap is not None and sequence > cap.get(service, 0)) or (not_after is not None and moment > not_after):
+            if sequence > cap or (not_after is not None and moment > not_after):
                 self.left_out = min(self.left_out, log_sequence)
                 continue
-            have = positions.get(service, 0)
             if sequence != have + 1:
                 if sequence <= have:
                     continue
                 raise SequenceGap(service, have, sequence)
-            positions[service] = sequence
-            entry = handlers.get((service, type_))
+            at[0] = positions[service] = sequence
+            entry = entries.get((service, type_))
             if discarded and (service, sequence) in discarded:
                 self.skipped += 1
                 continue
             if entry is None:
                 continue
+            handler, decode = entry
             try:
                 received = Received(
                     service,
@@ -390,11 +400,11 @@ class Fold[R: Row]:
                     uuid(subject.decode()),
                     version,
                     time_of(moment.decode()),
-                    decoders[service, type_](data),
+                    decode(data),
                 )
-                met.append((key_of(received), entry[1], received, event))
+                met.append((key_of(received), handler, received, event))
             except Exception as failed:
-                raise Unappliable.event(projection.name, event, failed) from failed
+                raise Unappliable.event(self._projection.name, event, failed) from failed
         return met
 
     async def _load(self, keys: set[Hashable]) -> None:

@@ -14,9 +14,18 @@ import uvloop
 from eventually import eventually
 from servers import free_ports
 
+from chassis.telemetry import logs
 from contracts.roles import HEAD, OPERATOR
 from dinkop.home import Home, Running
 from dinkop.issuer import EmbeddedIssuer
+
+NOWHERE = Path(os.devnull).open("w")  # noqa: SIM115 - loggers keep it for as long as the process lives
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> None:
+    """Log as a service does, to nowhere: what a line costs is a part of what is measured."""
+    logs.configure("benchmark", output=NOWHERE)
 
 
 @pytest.fixture
