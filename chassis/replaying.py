@@ -56,7 +56,7 @@ from chassis.storage.rebuilds import Rebuilds, ended
 from contracts.envelope import STREAM, MalformedEnvelope
 
 COLLECTED = 50_000
-"""Objects between two looks for circular garbage: a fold makes next to none, and looked for it a twelfth of its time."""
+"""Objects between two looks for circular garbage: a fold makes next to none, and looking took a twelfth of its time."""
 PATIENCE = 120.0
 """Seconds for which a server that went away is waited for; then whoever asks again goes on from where it was."""
 NOTE_SECONDS = 1.0
