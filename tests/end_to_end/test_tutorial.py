@@ -25,6 +25,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, root / name)
     (root / ".venv").symlink_to(Path(sys.executable).parents[1])
+    if (known := REPOSITORY / ".mypy_cache").is_dir():  # then only what changes is looked at again
+        shutil.copytree(known, root / ".mypy_cache")
     for block in tutorial.blocks(PAGE):
         if block.kind in ("python", "diff"):
             tutorial.apply(block, root)
@@ -37,7 +39,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(line: str, root: Path) -> None:
     """Run a command of the tutorial in the copy; `make` takes the installation for granted."""
     words = shlex.split(line.replace("make ", "make -o .venv/ready "))
-    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(
         words, cwd=root, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
@@ -53,7 +55,7 @@ def test_its_changes_fit_and_its_commands_succeed(copy: Path) -> None:
 
 @pytest.mark.embedded
 def test_what_it_builds_answers_as_it_says(copy: Path, install: Install) -> None:
-    system = install("tutorial", PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="1", DINKOP_TODAY="2024-11-14")
+    system = install("tutorial", PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="", DINKOP_TODAY="2024-11-14")
     system.start()
     told = {"cooperative_id": "", "position": ""}
     [block] = [block for block in tutorial.blocks(PAGE) if block.kind == "http"]
