@@ -3,11 +3,9 @@
 import asyncio
 import os
 import re
-import struct
 import sys
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
-from typing import NamedTuple, Self
 
 from chassis.engine.ports import Replayed
 from chassis.messaging.address import ANYBODY, Address, Where
@@ -38,40 +36,19 @@ _GOODBYE = 1.0
 """Seconds that a server is given to forget a consumer; it does so by itself later."""
 _TROUBLE = (Interrupted, WireError, OSError, TimeoutError)
 
-# What follows the last fixed place of a header block. `++` never gives back: no backtracking.
-_TAIL = re.compile(rb"(\d++)\r\nce-streamversion: (\d++)\r\nce-correlationid: ")
+# An event's headers as `Envelope.headers()` writes them, up to what its correlation is; `++` never gives back, so
+# nothing is tried twice. Keys in upper case, and whatever else is written otherwise, are read the general way.
+_UUID = rb"([0-9a-f-]{36})"
+_HEADERS = (
+    rb"NATS/1\.0\r\nce-specversion: 1\.0\r\nce-id: "
+    + _UUID
+    + rb"\r\n(ce-source: [^\r]++\r\nce-type: [^\r]++)\r\nce-subject: "
+    + _UUID
+    + rb"\r\nce-time: ([0-9T:.-]{26}Z)\r\n(ce-dataschema: [^\r]++\r\nce-datacontenttype: [^\r]++)"
+    + rb"\r\nce-sequence: (\d++)\r\nce-streamversion: (\d++)\r\nce-correlationid: "
+)
+_USUAL = re.compile(_HEADERS)
 _OURS, _CAUSATION = b"\r\nce-", b"\r\nce-causationid: "
-_PLACED = (b"id", b"subject", b"time", b"sequence")
-_UUID, _TIME, _Z = 36, 27, ord("Z")
-
-
-class _Layout(NamedTuple):
-    """Where things stand in the header blocks of one kind of event, and the unchanging text between them.
-
-    Taken from an event's own envelope as `Envelope.headers()` writes it. A block that differs anywhere is read
-    the general way, so a layout decides on speed only.
-    """
-
-    service: str
-    type: str
-    length: int
-    cut: Callable[[bytes, int], tuple[bytes, ...]]
-    before_id: bytes
-    before_subject: bytes
-    before_time: bytes
-    before_sequence: bytes
-
-    @classmethod
-    def of(cls, service: str, type_: str, envelope: Envelope) -> Self:
-        """Take the layout of an event that was read the general way."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in envelope.headers().items())
-        block = b"NATS/1.0\r\n" + lines.encode()
-        starts = [block.index(b"\r\nce-%b: " % name) + len(name) + 7 for name in _PLACED]
-        ends = [0, starts[0] + _UUID, starts[1] + _UUID, starts[2] + _TIME]
-        pieces = [block[end:start] for end, start in zip(ends, starts, strict=True)]
-        sizes = [str(len(piece)) for piece in pieces]
-        cutter = struct.Struct(f"{sizes[0]}s{_UUID}s{sizes[1]}s{_UUID}s{sizes[2]}s{_TIME}s{sizes[3]}s")
-        return cls(service, type_, cutter.size, cutter.unpack_from, *pieces)
 
 
 class NoEvent(MalformedEnvelope):
@@ -159,10 +136,10 @@ class _Reading:
         self._services = services
         self._identity = identity
         self._owner = owner
-        # By subject: a few hundred, an event type in a kecamatan each.
-        self._layouts: dict[bytes, _Layout] = {}
+        # Service and type by subject and by what all headers of their kind have in common: a few hundred.
+        self._kinds: dict[tuple[bytes, bytes, bytes], tuple[str, str]] = {}
         self._unwanted: set[bytes] = set()
-        self._line = _line(stream, "")
+        self._event = _event(stream, "")
         self._consumer = ""
         # The stream sequence less the consumer's: constant, but for holes in the stream itself.
         self._offset = after
@@ -182,7 +159,7 @@ class _Reading:
         self._consumer, self._awaited = await make_consumer(
             connection.ask, self._stream, self._owner, self.last, server_filter(self._services)
         )
-        self._line = _line(self._stream, self._consumer)
+        self._event = _event(self._stream, self._consumer)
         self._offset = self.last
         self._pulls = Pulls(self._stream, self._consumer, PULL)
         return self._awaited > 0
@@ -215,22 +192,22 @@ class _Reading:
 
         Moves `last` only with everything before it decoded, so that whatever is raised, no event is passed over.
         """
-        size, end, last, line_of = len(buffer), self.end, self.last, self._line.match
-        layouts, unwanted, count = self._layouts, self._unwanted, buffer.count
+        size, end, last, event_at = len(buffer), self.end, self.last, self._event.match
+        kinds, unwanted, count = self._kinds, self._unwanted, buffer.count
         batch: Batch = []
-        add, tail_of = batch.append, _TAIL.match
+        add = batch.append
         at = 0
         while last < end:
-            line = line_of(buffer, at)
-            if line is None:
+            event = event_at(buffer, at)
+            if event is None:
                 part = parse(buffer, at)
                 if part is None:
                     break
                 last = self._general(part, last, batch, connection)
                 at = part.end
                 continue
-            about, log_place, number, head, total = line.groups()
-            start = line.end()
+            about, log_place, number, head, total, id_, one, subject, time, two, sequence, version = event.groups()
+            start, tail = event.end(5) + 2, event.end()
             body, stop = start + int(head), start + int(total)
             if stop + 2 > size:
                 break
@@ -242,35 +219,20 @@ class _Reading:
                     break
             last = log_sequence
             at = stop + 2
-            layout = layouts.get(about)
-            if layout is not None:
-                # The block is compared with its layout piece by piece; any difference takes the general way.
-                service, type_, length, cut, before_id, before_subject, before_time, before_sequence = layout
-                tail = start + length
-                if tail < body:
-                    one, id_, two, subject, three, time, four = cut(buffer, start)
-                    found = tail_of(buffer, tail, body)
-                    if (
-                        found is not None
-                        and one == before_id
-                        and two == before_subject
-                        and three == before_time
-                        and four == before_sequence
-                        and time[26] == _Z
-                        # Upper case would be another key.
-                        and id_.islower()
-                        and subject.islower()
-                        # Nothing said twice: version and correlation, and a causation if there is one.
-                        and ((ours := count(_OURS, tail, body)) == 2 or (ours == 3 and _CAUSATION in buffer[tail:body]))
-                    ):
-                        sequence, version = found.groups()
-                        data = buffer[body:stop]
-                        add((log_sequence, service, type_, int(sequence), id_, subject, int(version), time, data))
-                        continue
-            elif about in unwanted:
-                continue
-            elif self._is_unwanted(about):
-                unwanted.add(about)
+            found = kinds.get((about, one, two))
+            if found is None:
+                if about in unwanted:
+                    continue
+                if self._is_unwanted(about):
+                    unwanted.add(about)
+                    continue
+            # Nothing said twice: after the correlation comes at most a causation.
+            elif tail < body and (
+                not (more := count(_OURS, tail, body)) or (more == 1 and _CAUSATION in buffer[tail:body])
+            ):
+                service, type_ = found
+                data = buffer[body:stop]
+                add((log_sequence, service, type_, int(sequence), id_, subject, int(version), time, data))
                 continue
             add(self._read(about, log_sequence, buffer[start:body], buffer[body:stop]))
         self.last = last
@@ -322,11 +284,15 @@ class _Reading:
             )
         except ValueError as error:
             raise NoEvent(f"log sequence {log_sequence} ({service}.{type_}): {error}", log_sequence) from error
-        self._layouts[about] = _Layout.of(service, type_, envelope)
+        # As the envelope writes it, which need not be as this one was written.
+        written = "".join(f"{name}: {value}\r\n" for name, value in envelope.headers().items())
+        if usual := _USUAL.match(b"NATS/1.0\r\n" + written.encode()):
+            _, one, _, _, two, *_ = usual.groups()
+            self._kinds[about, one, two] = service, type_
         return event
 
 
-def _line(stream: str, consumer: str) -> re.Pattern[bytes]:
-    """Return the usual first line of a message: subject, stream and consumer sequence, length of headers, of all."""
+def _event(stream: str, consumer: str) -> re.Pattern[bytes]:
+    """Return a usual event: its subject, stream and consumer sequence, length of headers, of all; then the headers."""
     place = re.escape(f"$JS.ACK.{stream}.{consumer}.1.".encode())
-    return re.compile(rb"HMSG ([^ ]++) 2 %b(\d++)\.(\d++)\.[^ ]++ (\d++) (\d++)\r\n" % place)
+    return re.compile(rb"HMSG ([^ ]++) 2 %b(\d++)\.(\d++)\.[^ ]++ (\d++) (\d++)\r\n%b" % (place, _HEADERS))

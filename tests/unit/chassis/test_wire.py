@@ -5,7 +5,7 @@ from filling import publications
 
 from chassis.engine.ports import LogReplaced
 from chassis.messaging.pulling import Incarnation, Interrupted, Pulls, delivered, kind
-from chassis.messaging.replay import _line, _Reading
+from chassis.messaging.replay import _event, _Reading
 from chassis.messaging.wire import Connection, Control, Frame, WireError, parse, parse_headers
 
 HEADERS = b"NATS/1.0\r\nce-id: 7\r\n\r\n"
@@ -65,7 +65,7 @@ def test_a_block_may_be_cut_anywhere() -> None:
 
     def decoded(cut: int) -> list[object]:
         reading = _Reading("DINKOP", frozenset(), 0, "")
-        reading.end, reading._line = 12, _line("DINKOP", "c")
+        reading.end, reading._event = 12, _event("DINKOP", "c")
         first, at = reading._decode(stream[:cut], connection)
         assert reading.last == len(first)
         second, at = reading._decode(stream[at:], connection)
@@ -77,11 +77,25 @@ def test_a_block_may_be_cut_anywhere() -> None:
         assert decoded(cut) == whole
 
 
+def test_of_each_kind_only_the_first_is_read_the_slow_way() -> None:
+    stream = b"".join(written(place, *event) for place, event in enumerate(publications(400), 1))
+    connection = Connection.__new__(Connection)
+    connection.inbox = "inbox"
+    reading = _Reading("DINKOP", frozenset(), 0, "")
+    reading.end, reading._event = 400, _event("DINKOP", "c")
+    slow: list[bytes] = []
+    read = reading._read
+    reading._read = lambda about, *rest: slow.append(about) or read(about, *rest)  # type: ignore[method-assign,func-returns-value]
+    events, _ = reading._decode(stream, connection)
+    assert len(events) == 400
+    assert len(slow) == len(set(slow)) < 400
+
+
 def test_a_missing_message_interrupts_and_passes_over_nothing() -> None:
     events = list(publications(4))
     connection = Connection.__new__(Connection)
     reading = _Reading("DINKOP", frozenset(), 0, "")
-    reading.end, reading._line = 4, _line("DINKOP", "c")
+    reading.end, reading._event = 4, _event("DINKOP", "c")
     with pytest.raises(Interrupted, match="message 2 is missing, 3 came"):
         reading._decode(written(1, *events[0]) + written(3, *events[2]), connection)
     assert reading.last == 0
