@@ -1,6 +1,5 @@
 """Handling a command: load the stream, decide, append; again when somebody else was faster."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,13 +152,16 @@ def _tell(commits: Sequence[Commit], outcomes: Sequence[Outcome]) -> None:
     ]
     if not new:
         return
-    types = Counter(event.type for commit, _ in new for event in commit.events)
+    types: dict[str, int] = {}
+    for commit, _ in new:
+        for event in commit.events:
+            types[event.type] = types.get(event.type, 0) + 1
     for type_, count in types.items():
         metrics.appended.labels(type_).inc(count)
     logs.followed(
         "events.appended",
         (commit.metadata.get("correlation_id", "") for commit, _ in new),
-        types=dict(types),
+        types=types,
         last=new[-1][1].position,
     )
 

@@ -3,6 +3,7 @@
 A line that can't be written, for the disk is full or gone, is dropped: no command fails for want of a line about it.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import structlog
 
 log = structlog.get_logger()
 
+_encoder = json.JSONEncoder(default=repr)  # made once: json.dumps with a default makes one for every line
 FEW = 8
 """Requests that one line may name."""
 
@@ -29,6 +31,10 @@ def followed(event: str, correlation_ids: Iterable[str], **told: Any) -> None:
             log.debug(event, **told)
             return
     log.info(event, correlation_ids=list(filter(None, named)), **told)
+
+
+def _as_json(line: dict[str, Any], **_: Any) -> str:
+    return _encoder.encode(line)
 
 
 class _Forgiving:
@@ -62,9 +68,9 @@ def configure(service: str, level: str = "info", output: TextIO = sys.stdout) ->
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(_as_json)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(forgiving),
+        logger_factory=structlog.WriteLoggerFactory(forgiving),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
@@ -74,7 +80,7 @@ def configure(service: str, level: str = "info", output: TextIO = sys.stdout) ->
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
+                structlog.processors.JSONRenderer(_as_json),
             ],
         )
     )

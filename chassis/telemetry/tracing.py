@@ -1,14 +1,15 @@
 """OpenTelemetry traces that follow a request through its events: the context travels as `traceparent`."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import context, propagate, trace
-from opentelemetry.trace import NoOpTracer, Span, SpanKind, Tracer, TracerProvider
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, Span, SpanKind, Tracer, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
 _nowhere = NoOpTracer()
+_unrecorded = nullcontext(INVALID_SPAN)
 _tracer: Tracer = _nowhere
 
 
@@ -54,9 +55,16 @@ def follow(
             _tracer.start_span(f"{name} {type_}", parent, kind, attributes, start_time=begun).end()
 
 
-@contextmanager
-def span(name: str, kind: SpanKind = SpanKind.INTERNAL, carrier: Mapping[str, str] | None = None) -> Iterator[Span]:
+def span(
+    name: str, kind: SpanKind = SpanKind.INTERNAL, carrier: Mapping[str, str] | None = None
+) -> AbstractContextManager[Span]:
     """Open a span; `carrier` holds the `traceparent` of what caused it when that came from elsewhere."""
+    # Every command opens two, and mostly nobody looks: then they cost nothing.
+    return _span(name, kind, carrier) if carrier or recording() else _unrecorded
+
+
+@contextmanager
+def _span(name: str, kind: SpanKind, carrier: Mapping[str, str] | None) -> Iterator[Span]:
     parent = _propagator.extract(dict(carrier)) if carrier and "traceparent" in carrier else None
     token = context.attach(parent) if parent else None
     try:
