@@ -13,23 +13,16 @@ from pathlib import Path
 import asyncpg
 import httpx
 import issuing
-import nats as nats_py
 import uvicorn
 import uvloop
 from eventually import eventually
 from fastapi import FastAPI
-from nats.js.errors import NotFoundError
-from servers import Nats, Postgres, answers, free_ports, make_database, migrate_database, name_of
+from fresh import SERVICES, fresh
+from servers import Nats, Postgres, free_ports, name_of
 
-from chassis.bootstrap import Service, build
+from chassis.bootstrap import build
 from chassis.settings import Settings
-from contracts.envelope import STREAM
-from services.mentoring.service import service as mentoring
-from services.rat.service import service as rat
-from services.registry.service import service as registry
-from services.reporting.service import service as reporting
 
-SERVICES: dict[str, Service] = {each.name: each for each in (registry, rat, mentoring, reporting)}
 TODAY = date(2024, 11, 14)
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -58,7 +51,7 @@ class System:
 @contextmanager
 def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
     """Run the four services on fresh databases, named by `prefix`, and an empty stream."""
-    databases = asyncio.run(_prepared(postgres, nats, prefix))
+    databases = asyncio.run(fresh(postgres, nats, prefix))
     keys = tempfile.TemporaryDirectory(prefix="dk-")
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     apps = {
@@ -107,24 +100,6 @@ def running(postgres: Postgres, nats: Nats, prefix: str) -> Iterator[System]:
         thread.join(60)
         keys.cleanup()
         assert not thread.is_alive()
-
-
-async def _prepared(postgres: Postgres, nats: Nats, prefix: str) -> dict[str, str]:
-    for server in (postgres, nats):
-        if not await answers(server):
-            await server.start()
-    client = await nats_py.connect(nats.url)
-    try:
-        await client.jetstream().delete_stream(STREAM)
-    except NotFoundError:
-        pass
-    await client.close()
-    databases = {}
-    for name, service in SERVICES.items():
-        databases[name] = await make_database(postgres, f"{prefix}_{name}", "template_of_a_service")
-        if service.migrations:
-            await migrate_database(postgres, f"{prefix}_{name}", service.migrations)
-    return databases
 
 
 async def _ready(urls: dict[str, str]) -> None:

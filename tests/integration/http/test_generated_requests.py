@@ -14,6 +14,7 @@ import issuing
 import pytest
 import schemathesis
 from eventually import eventually
+from fresh import SERVICES
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.checks import (
@@ -26,7 +27,7 @@ from schemathesis.checks import (
     unsupported_method,
 )
 from schemathesis.config import SchemathesisConfig
-from system import SERVICES, System
+from system import System
 
 from chassis.bootstrap import build
 from chassis.http import calls

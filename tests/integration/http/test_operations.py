@@ -15,8 +15,9 @@ from documents import NOBODY, refused, registered
 from eventually import eventually
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fresh import SERVICES
 from prometheus_client.parser import text_string_to_metric_families
-from system import SERVICES, System
+from system import System
 
 from chassis.bootstrap import build
 from chassis.engine import lag

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from documents import JSON, NOBODY, WAGIR, refused, registered, registration, report, request
-from system import SERVICES, System
+from fresh import SERVICES
+from system import System
 
 COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("registry", "/v1/cooperatives", registration()),

@@ -8,13 +8,14 @@ import nats as nats_py
 import pytest
 from documents import refused, registration
 from eventually import eventually
+from fresh import SERVICES
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
-from system import SERVICES, System
+from system import System
 
 from chassis.telemetry import tracing
 from contracts.envelope import STREAM

@@ -9,9 +9,10 @@ import httpx
 import issuing
 import pytest
 from documents import NOBODY, TUMPANG, WAGIR, refused, registered, report, request
+from fresh import SERVICES
 from roles_by_the_text import EVERY_ROLE, EXPECTED
 from structlog.testing import capture_logs
-from system import SERVICES, System
+from system import System
 
 from contracts.roles import AGENCY, CAMAT, HEAD, MENTOR, OFFICER
 
