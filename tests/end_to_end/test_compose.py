@@ -137,6 +137,11 @@ def test_the_doctor_looks_at_what_can_be_seen_from_a_container(stack: Stack) -> 
     assert all(item["fine"] for item in told)
 
 
+def test_reconciling_says_that_it_cannot_look_at_the_files_of_the_stream(stack: Stack) -> None:
+    assert stack.json("reconcile")["stream"]["on_disk"] is None
+    assert "can't be looked at from here" in stack.dinkop("reconcile")
+
+
 @pytest.mark.skipif(REPLICAS < 2, reason="one replica has no other to write what it reads")
 def test_what_one_replica_accepts_another_one_shows_and_refuses_to_accept_twice(stack: Stack) -> None:
     first, second = (f"http://127.0.0.1:{port}/v1/cooperatives" for port in stack.ports["registry"])
