@@ -1,9 +1,9 @@
 """Copies of a system's state, and a home made from one.
 
-A backup folder holds one folder a backup, with a dump of each database, and one mirror of the keys of personal data and
-of the records of agencies, which has no past on purpose: a key that was forgotten, or an agency that was shown out, must
-not come back with an older copy. The master key that wraps the keys is not in it: it is copied once, to another place,
-and named when restoring.
+A backup folder holds one folder a backup, with a dump of each database, and one mirror of the keys of personal data
+and of the records of agencies, which has no past on purpose: a key that was forgotten, or an agency that was shown out,
+must not come back with an older copy. The master key that wraps the keys is not in it: it is copied once, to another
+place, and named when restoring.
 
 The folder is the same whether the system runs on this machine or on servers of its own, where deploy/compose-backup has
 the dumps made: a backup of the one is restored by the other.

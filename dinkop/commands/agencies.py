@@ -103,11 +103,12 @@ def agency_keep(home: HomeOption = None) -> None:
 
     async def work() -> None:
         doors = Doors(system.home.doors)
-        while not doors.agencies():  # who has none need not load a NATS client
-            await asyncio.sleep(LOOK_SECONDS)
-        from dinkop import agencies
+        while True:
+            if doors.agencies():
+                from dinkop import agencies  # late: who has none need not load a NATS client
 
-        await agencies.keep(doors, system.nats)
+                await agencies.keep(doors, system.nats)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def until_stopped() -> None:
         # The first process of a container has no signal that ends it by itself.

@@ -111,10 +111,15 @@ class Stack(Installation):
         self.compose("stop", *SERVICES)
         return 0.0
 
+    def leave(self) -> None:
+        """Remove the container in which commands run, which holds volumes; the next start makes it again."""
+        subprocess.run(["docker", "rm", "--force", self._cli], capture_output=True, check=False)
+        self._begun = False
+
     def close(self) -> None:
         """Remove the stack with everything it had."""
         self.http.close()
-        subprocess.run(["docker", "rm", "--force", self._cli], capture_output=True, check=False)
+        self.leave()
         self.compose("down", "--volumes", "--timeout", "5")
         shutil.rmtree(self._secrets)
 

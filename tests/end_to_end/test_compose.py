@@ -43,7 +43,7 @@ def test_a_token_of_the_command_as_it_is_written_in_the_interface_opens_every_se
 def test_every_container_runs_as_nobody_on_a_root_that_it_cannot_write(stack: Stack) -> None:
     containers = inspected(stack)
     jobs = 2 + len(SERVICES)  # roles, doors, and migrations
-    assert len(containers) == 2 + jobs + len(SERVICES) * REPLICAS, [each["Name"] for each in containers]
+    assert len(containers) == 3 + jobs + len(SERVICES) * REPLICAS, [each["Name"] for each in containers]
     for each in containers:
         assert each["Config"]["User"].partition(":")[0] not in ("", "0", "root"), each["Name"]
         assert each["HostConfig"]["ReadonlyRootfs"], each["Name"]
@@ -118,7 +118,7 @@ def ready(url: str) -> bool:
 
 REFUSED = [
     (("up",), "DINKOP_SERVICES says that the system runs on servers of its own"),
-    (("backup", "/tmp/backups"), "Back its databases up with pg_dump"),
+    (("backup", "/tmp/backups"), "Back it up with deploy/compose-backup"),
 ]
 
 
