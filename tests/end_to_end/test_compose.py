@@ -1,8 +1,13 @@
 """What is particular to a stack of containers: who they run as, what they can do, and what commands find there."""
 
+import itertools
 import json
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -140,6 +145,78 @@ def test_the_doctor_looks_at_what_can_be_seen_from_a_container(stack: Stack) -> 
 def test_reconciling_says_that_it_cannot_look_at_the_files_of_the_stream(stack: Stack) -> None:
     assert stack.json("reconcile")["stream"]["on_disk"] is None
     assert "can't be looked at from here" in stack.dinkop("reconcile")
+
+
+@contextmanager
+def load(stack: Stack) -> Iterator[list[str]]:
+    """Register cooperatives all the while, each at whichever replica takes it; yield the ids of those accepted."""
+    ids: list[str] = []
+    problems: list[BaseException] = []
+    done = threading.Event()
+
+    def register(number: int) -> None:
+        body = {
+            "name": f"Koperasi Gulir {number}",
+            "legal_entity_number": f"GULIR/{number}",
+            "legal_entity_date": "2022-05-02",
+            "kecamatan_code": "35.07.21",
+        }
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                answer = stack.http.post(
+                    stack.url("registry", "/v1/cooperatives"), json=body, headers={"Idempotency-Key": f"gulir-{number}"}
+                )
+            except httpx.TransportError:
+                continue  # the one that is replaced just now: the next one
+            assert answer.status_code == 201, answer.text
+            return ids.append(answer.json()["cooperative_id"])
+        raise AssertionError("no replica answers")
+
+    def work() -> None:
+        try:
+            for number in itertools.count():
+                if done.is_set():
+                    return
+                register(number)
+                done.wait(0.1)
+        except BaseException as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield ids
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+    assert not problems, problems
+
+
+@pytest.mark.skipif(REPLICAS < 2, reason="with one replica a service is away while it restarts")
+async def test_containers_are_replaced_one_by_one_under_load_and_no_command_is_lost_or_doubled(stack: Stack) -> None:
+    before = set(stack.containers("registry"))
+    with load(stack) as ids:
+        done = subprocess.run(
+            [REPOSITORY / "deploy" / "compose-roll", "registry"],
+            env=stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("registry: one container replaced") == REPLICAS
+    print(done.stdout, f"{len(ids)} commands meanwhile")
+    after = set(stack.containers("registry"))
+    assert len(after) == REPLICAS
+    assert not after & before
+    assert len(set(ids)) == len(ids) > 0
+    _, position = stack.register("Koperasi Sesudah Gulir")
+    found = stack.items("registry", "/v1/cooperatives", q="Gulir", at_least=position)
+    assert {each["cooperative_id"] for each in found} >= set(ids)
+    await eventually(lambda: sorted(leading(stack, "registry")) == [False] * (REPLICAS - 1) + [True], PATIENCE)
+    assert stack.json("reconcile")["fine"]
 
 
 @pytest.mark.skipif(REPLICAS < 2, reason="one replica has no other to write what it reads")

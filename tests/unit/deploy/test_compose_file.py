@@ -85,6 +85,15 @@ def test_both_compose_versions_read_the_file() -> None:
     assert "# syntax=" not in DOCKERFILE
 
 
+def test_an_issuer_of_ones_own_is_asked_for_its_keys_when_their_place_is_given_empty() -> None:
+    assert PARTS["rat"]["environment"]["DINKOP_OIDC_JWKS"] == "${DINKOP_OIDC_JWKS-/shown/jwks.json}", "`:-` would not"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_replicas_stand_where_the_next_start_finds_them(service: str) -> None:
+    assert PARTS[service]["scale"] == f"${{DINKOP_{service.upper()}_REPLICAS:-1}}"
+
+
 # ---------------------------------------------------------------- secrets
 
 
