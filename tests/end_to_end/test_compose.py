@@ -58,6 +58,14 @@ def test_every_container_runs_as_nobody_on_a_root_that_it_cannot_write(stack: St
         assert each["RestartCount"] == 0, each["Name"]
 
 
+def test_the_health_check_tells_who_can_serve_from_who_cannot(stack: Stack) -> None:
+    [container, *_] = stack.containers("rat")
+    check = ("python", "-I", "-S", "/dinkop/ready")
+    assert subprocess.run(["docker", "exec", container, *check], check=False).returncode == 0
+    away = ["docker", "exec", "--env=DINKOP_PORT=1", container, *check]
+    assert subprocess.run(away, capture_output=True, check=False).returncode == 1
+
+
 def test_no_secret_stands_in_an_environment_or_a_log(stack: Stack) -> None:
     folder = REPOSITORY / stack.environment["DINKOP_SECRETS_FOLDER"]
     secrets = [path.read_text().strip() for path in (*folder.glob("doors/*"), *folder.glob("passwords/*"))]

@@ -92,6 +92,12 @@ def people(stack: Stack, request: str) -> int:
     return stack.http.get(stack.url("mentoring", f"/v1/requests/{request}/people")).status_code
 
 
+def begins(stack: Stack, agency: dict[str, str]) -> bool:
+    """Read the next event with an agency's credentials; tell whether it is the first of its service."""
+    event = json.loads(stack.dinkop("events", "show", asyncio.run(first_id(agency))))
+    return bool(event["sequence"] == "1")
+
+
 def test_a_stack_comes_back_by_the_commands_of_the_page(install: Install, tmp_path: Path) -> None:
     # A variable of its own makes it a stack of its own: it is destroyed.
     stack = cast(Stack, install("drill", DINKOP_LOG_LEVEL="warning"))
@@ -104,7 +110,7 @@ def test_a_stack_comes_back_by_the_commands_of_the_page(install: Install, tmp_pa
         stack.register(f"Koperasi Latihan {number}", "2015-08-03")
     kept, forgotten, forgotten_late = (ask_for_mentoring(stack, f"Pemohon {number}") for number in range(3))
     agency = stack.json("agency", "add", "kominfo")
-    first = asyncio.run(first_id(agency))
+    assert begins(stack, agency)
     operator.does("deploy/compose-backup")
     older = operator.newest()
     stack.register("Koperasi Sesudah Cadangan", "2015-08-03")
@@ -135,7 +141,7 @@ def test_a_stack_comes_back_by_the_commands_of_the_page(install: Install, tmp_pa
     stack.start()
     assert answers(stack) == before
     assert [people(stack, each) for each in (kept, forgotten, forgotten_late)] == [200, 410, 410]
-    assert asyncio.run(first_id(agency)) == first, "the stream is another one: who reads it begins again"
+    assert begins(stack, agency), "the stream is another one: who reads it begins again"
     operator.does("deploy/compose-backup")
 
     # Everything is lost but the backups and the master key.
@@ -147,7 +153,7 @@ def test_a_stack_comes_back_by_the_commands_of_the_page(install: Install, tmp_pa
     stack.start()
     assert answers(stack) == before
     assert [people(stack, each) for each in (kept, forgotten, forgotten_late)] == [200, 410, 410]
-    assert asyncio.run(first_id(agency)) == first
+    assert begins(stack, agency)
     _, position = stack.register("Koperasi Sesudah Semua", "2015-08-03")
     assert stack.get("reporting", "/v1/kecamatan", at_least=position)["total"]["registered"] > 0
 
