@@ -55,6 +55,10 @@ compose-test: setup ## the end-to-end tests against stacks of their own: REPLICA
 	@[ -n "$(DINKOP_BUILT)" ] || DINKOP_VERSION=test $(COMPOSE) build -q
 	@DINKOP_VERSION=test DINKOP_TEST_SYSTEM=compose DINKOP_TEST_REPLICAS=$(or $(REPLICAS),1) $(PYTEST) -s tests/end_to_end
 
+compose-drill: setup ## lose a database and a whole stack of containers, and restore them by the how-to's own commands
+	@[ -n "$(DINKOP_BUILT)" ] || DINKOP_VERSION=test $(COMPOSE) build -q
+	@DINKOP_VERSION=test DINKOP_TEST_SYSTEM=compose $(PYTEST) -s tests/end_to_end/test_compose_restore.py
+
 SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(if $(MODE),--mode $(MODE))
 
 faults: setup ## break the whole system for some ten minutes, seeds that once failed first; DINKOP_FAULTS_SEED repeats one
@@ -101,4 +105,4 @@ migration: setup ## start a schema version: make migration SERVICE=chassis|regis
 clean: ## remove what setup and the tests made
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
-.PHONY: help setup demo up test check unit integration e2e faults faults-long compose-up compose-down compose-test test-containers replicas bench restore-drill contracts release-contracts samples format lock migration clean
+.PHONY: help setup demo up test check unit integration e2e faults faults-long compose-up compose-down compose-test compose-drill test-containers replicas bench restore-drill contracts release-contracts samples format lock migration clean

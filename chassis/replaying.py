@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -57,6 +57,8 @@ from contracts.envelope import STREAM, MalformedEnvelope
 
 COLLECTED = 50_000
 """Objects between two looks for circular garbage: a fold makes next to none, and looking took a twelfth of its time."""
+CONNECT = 15.0
+"""Seconds NATS has to take the first connection: longer than it is away when it is started again."""
 PATIENCE = 120.0
 """Seconds for which a server that went away is waited for; then whoever asks again goes on from where it was."""
 NOTE_SECONDS = 1.0
@@ -186,10 +188,14 @@ async def replays(
     With `gives_way`, this process, which does nothing else, leaves the processor to others while nobody waits for it.
     """
     address = Address.of(nats)
-    async with (
-        database.connect(database_url, connections=4) as store,
-        connection.connect(address, f"dinkop-replays-{service.name}") as broker,
-    ):
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(database.connect(database_url, connections=4))
+        try:
+            async with asyncio.timeout(CONNECT):
+                connected = connection.connect(address, f"dinkop-replays-{service.name}")
+                broker = await stack.enter_async_context(connected)
+        except TimeoutError:
+            raise Interrupted(f"NATS at {address} does not answer") from None
         if gives_way:
             gc.freeze()
             gc.set_threshold(COLLECTED)

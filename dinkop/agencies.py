@@ -22,7 +22,7 @@ from chassis.messaging.pulling import Interrupted
 from contracts import regions
 from contracts.envelope import STREAM
 from dinkop.doors import COST, Doors, is_name
-from dinkop.nats_accounts import OPERATOR, RELOAD, Agency, Standing
+from dinkop.nats_accounts import RELOAD, Agency, Standing
 from dinkop.processes import Patience
 from dinkop.system import Failed, Misused, System, Unreachable
 
@@ -163,14 +163,14 @@ async def listed(system: System) -> list[dict[str, Any]]:
     return items
 
 
-async def keep(doors: Doors, nats_url: str) -> NoReturn:
+async def keep(doors: Doors, address: Address) -> NoReturn:
     """Make the consumers of agencies anew whenever the stream was, for ever: they begin again, and know by the ids."""
     while True:
         await asyncio.sleep(KEEP_SECONDS)
         if not await asyncio.to_thread(doors.agencies):
             continue
         try:
-            async with connection.connect(Address.parse(doors.url(OPERATOR, nats_url)), "dinkop-agencies") as broker:
+            async with connection.connect(address, "dinkop-agencies") as broker:
                 while await asyncio.to_thread(doors.agencies):
                     await _keep(doors, connection.client(broker))
                     await asyncio.sleep(KEEP_SECONDS)

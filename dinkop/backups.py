@@ -1,8 +1,12 @@
 """Copies of a system's state, and a home made from one.
 
-A backup folder holds one folder a backup, with a dump of each database, and one mirror of the keys of personal data,
-which has no past on purpose: a key that was forgotten must not come back with an older copy. The master key that wraps
-them is not in it: it is copied once, to another place, and named when restoring.
+A backup folder holds one folder a backup, with a dump of each database, and one mirror of the keys of personal data
+and of the records of agencies, which has no past on purpose: a key that was forgotten, or an agency that was shown out,
+must not come back with an older copy. The master key that wraps the keys is not in it: it is copied once, to another
+place, and named when restoring.
+
+The folder is the same whether the system runs on this machine or on servers of its own, where deploy/compose-backup has
+the dumps made: a backup of the one is restored by the other.
 """
 
 import asyncio
@@ -10,7 +14,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +33,7 @@ from dinkop.system import Failed, Misused, System
 ORDER = ("reporting", "mentoring", "rat", "registry")
 """Who reacts to others is copied before them: a copy then never holds what follows from an event that it lacks."""
 RECORD = "backup.json"
+AGENCIES = "agencies"
 _UNFINISHED = ".unfinished-"
 
 type Tell = Callable[[str], None]
@@ -59,24 +64,60 @@ async def back_up(system: System, folder: Path, tell: Tell) -> tuple[str, Backup
     Each database is copied as of one moment while everything goes on. The backup is there whole or not at all. Raises
     Failed.
     """
+
+    async def dump(unfinished: Path) -> Mapping[str, Any]:
+        status = await system.status()
+        for service in ORDER:
+            database = embedded_postgres(system.home).owner_url(service)
+            await _run("pg_dump", "--format=custom", f"--file={unfinished / f'{service}.dump'}", database)
+        return status
+
+    return await _made(folder, dump, system.home.keys, system.home.doors / AGENCIES, tell)
+
+
+async def keep(dumps: Path, mirrored: Path, folder: Path, tell: Tell) -> tuple[str, Backup]:
+    """Make a backup of what was taken from servers of one's own; return its name and record.
+
+    `dumps` holds a dump of each database, which are moved from there, and `status.json`, what `dinkop status --json`
+    said before they were made; `mirrored` the folders `keys` and `agencies`. Raises Misused or Failed.
+    """
+
+    async def move(unfinished: Path) -> Mapping[str, Any]:
+        return await asyncio.to_thread(_taken, dumps, unfinished)
+
+    return await _made(folder, move, mirrored / "keys", mirrored / AGENCIES, tell)
+
+
+def _taken(dumps: Path, unfinished: Path) -> Mapping[str, Any]:
+    try:
+        status: Mapping[str, Any] = msgspec.json.decode((dumps / "status.json").read_bytes())
+        for service in ORDER:
+            (dumps / f"{service}.dump").rename(unfinished / f"{service}.dump")
+    except (OSError, msgspec.DecodeError) as problem:
+        raise Misused(f"{dumps} does not hold what a backup is made of: {problem}.") from problem
+    return status
+
+
+async def _made(
+    folder: Path, dump: Callable[[Path], Awaitable[Mapping[str, Any]]], keys: Path, agencies: Path, tell: Tell
+) -> tuple[str, Backup]:
     with _alone_in(folder):
         await asyncio.to_thread(_clear_unfinished, folder)
         made_at = clock.now()
         name = made_at.strftime("%Y-%m-%dT%H%M%S.%fZ")
         unfinished = folder / (_UNFINISHED + name)
         unfinished.mkdir(mode=0o700)
-        status = await system.status()
+        status = await dump(unfinished)
         stores = {each["name"]: each.get("store", {}).get("position", 0) for each in status["services"]}
         files = {}
         for service in ORDER:
             file = unfinished / f"{service}.dump"
-            database = embedded_postgres(system.home).owner_url(service)
-            await _run("pg_dump", "--format=custom", f"--file={file}", database)
             files[file.name] = await asyncio.to_thread(_described, file)
             tell(f"{service}: {files[file.name].bytes:,} bytes")
         # After the database that needs them, so that no event in it is without its key.
-        count = await asyncio.to_thread(mirror_keys, system.home.keys, folder / "keys")
+        count = await asyncio.to_thread(mirror_keys, keys, folder / "keys")
         tell(f"keys of personal data: {count}")
+        await asyncio.to_thread(mirror_agencies, agencies, folder / AGENCIES)
         backup = Backup(made_at, {service: stores.get(service, 0) for service in SERVICES}, files)
         write_private(unfinished / RECORD, msgspec.json.format(msgspec.json.encode(backup), indent=2))
         sync_folder(unfinished)
@@ -124,6 +165,20 @@ def mirror_keys(keys: Path, mirror: Path) -> int:
                 os.fsync(file.fileno())
     sync_folder(mirror)
     return len(found)
+
+
+def mirror_agencies(records: Path, mirror: Path) -> None:
+    """Make the mirror hold exactly the records of the agencies that are let in: no passwords, but their hashes."""
+    mirror.mkdir(mode=0o700, exist_ok=True)
+    found = {record.name: record.read_bytes() for record in records.glob("*.json")}
+    for name, content in found.items():
+        part = mirror / f"{name}.new"
+        write_private(part, content)
+        part.rename(mirror / name)
+    for left in mirror.iterdir():
+        if left.name not in found:
+            left.unlink()
+    sync_folder(mirror)
 
 
 # ---------------------------------------------------------------- restoring
@@ -178,6 +233,9 @@ async def restore(home: Home, folder: Path, name: str | None, master_key: Path |
             for key in keys.glob("*.key"):
                 write_private(unfinished.keys / key.name, key.read_bytes())
             write_private(unfinished.directory / "master.key", wrapping)
+            if await asyncio.to_thread((folder / AGENCIES).is_dir):
+                unfinished.doors.mkdir(mode=0o700)
+                await asyncio.to_thread(mirror_agencies, folder / AGENCIES, unfinished.doors / AGENCIES)
         except BaseException:
             await _clear(unfinished)
             raise

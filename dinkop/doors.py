@@ -51,7 +51,7 @@ class Doors:
     @property
     def is_made(self) -> bool:
         """Whether the folder has ever been one of doors."""
-        return (self.directory / "lock").exists() or self.accounts.exists()
+        return any(path.exists() for path in (self.directory / "lock", self.accounts, self._agencies))
 
     @contextmanager
     def held(self, *, wait: bool = True) -> Iterator[None]:

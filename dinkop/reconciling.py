@@ -43,18 +43,22 @@ type Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What comparing all stores with the stream found. `strangers` are log sequences of messages of no service."""
+    """What comparing all stores with the stream found. `strangers` are log sequences of messages of no service.
+
+    `on_disk` is whether the files of the stream are where NATS left them; None where they can't be looked at from here.
+    """
 
     identity: str
     log_sequence: int
-    on_disk: bool
+    on_disk: bool | None
     findings: Mapping[str, Finding]
     strangers: Places
 
     @property
     def fine(self) -> bool:
-        """Whether the stream has every event of every store once and in order, on disk, and nothing else."""
-        return self.on_disk and not self.strangers.events and all(found.fine for found in self.findings.values())
+        """Whether the stream has every event of every store once and in order, not off the disk, and nothing else."""
+        whole = not self.strangers.events and all(found.fine for found in self.findings.values())
+        return whole and self.on_disk is not False
 
     @property
     def behind(self) -> list[str]:
@@ -113,11 +117,11 @@ class Reconciling:
             messages = replay_all(self.address, STREAM, until, identity=identity)
             strangers = await compare(comparisons, messages, lambda at: progress("messages compared", at, until))
         findings = {name: await each.finish(due[name]) for name, each in comparisons.items()}
-        kept = not until or self.files is None or on_disk(self.files, STREAM)
+        kept = None if self.files is None else not until or on_disk(self.files, STREAM)
         actor = f"{this_user()}@{socket.gethostname()}"
         for name, found in findings.items():
             record = Reconciliations(self.databases[name].pool)
-            await record.record(actor, found.stored, asdict(found), fine=found.fine and kept)
+            await record.record(actor, found.stored, asdict(found), fine=found.fine and kept is not False)
         return Outcome(identity, until, kept, findings, strangers)
 
     async def published(self, due: Mapping[str, int], patience: float, progress: Progress) -> bool:
@@ -212,14 +216,15 @@ async def mend(
             " older state. Nothing was repaired, for the stream knows more: restore the newest backup of that database"
             " (docs/how-to/back-up-and-restore.md)."
         )
-    if found.on_disk and found.damaged and not replace_stream:
+    off_disk = found.on_disk is False
+    if not off_disk and found.damaged and not replace_stream:
         raise Failed(
             f"The stream is damaged: {'; '.join(damage(found))}. Events are only ever appended to it, so what is"
             " wrong before its end can't be mended. `dinkop reconcile --repair --replace-stream` deletes it and has"
             " all of it published anew, with the same ids; other agencies' durable consumers go with it, and begin"
             " again (docs/how-to/reconcile.md)."
         )
-    if not found.on_disk:
+    if off_disk:
         await end_nats()
     elif found.damaged:
         await reconciling.remove_stream()
@@ -231,7 +236,7 @@ async def mend(
 def damage(found: Outcome) -> list[str]:
     """Return what is wrong, a line each."""
     lines = []
-    if not found.on_disk:
+    if found.on_disk is False:
         lines.append("the files of the stream were deleted while NATS works on them; when it ends they are gone")
     for name, each in found.findings.items():
         holes = each.missing.events - each.unpublished

@@ -12,6 +12,7 @@ from dinkop.doors import USERS
 from dinkop.system import Failed, Misused
 
 SUPERUSER, GRAFANA = "postgres", "grafana"
+MASTER_KEY = "master_key"
 
 
 class SecretFiles:
@@ -33,7 +34,9 @@ class SecretFiles:
     def write(self, *, postgres: str, nats: str) -> list[str]:
         """Make what is missing, with these addresses; return the names of all files. Raises Misused or Failed."""
         made = self.directory / "passwords"
-        if self.directory.exists() and any(self.directory.iterdir()) and not made.exists():
+        # The master key alone is what a restore begins with.
+        others = {path.name for path in self.directory.glob("*")} - {MASTER_KEY}
+        if others and not made.exists():
             raise Misused(
                 f"{self.directory} holds something else already. Name a folder that is empty or isn't there yet."
             )
@@ -50,7 +53,7 @@ class SecretFiles:
         self._kept(f"passwords/{GRAFANA}", _password())
         passwords = {role: self._kept(f"passwords/{role}", _password()) for role in roles}
         doors = {user: self._kept(f"doors/{user}", _password()) for user in USERS}
-        self._kept("master_key", base64.b64encode(os.urandom(32)).decode())
+        self._kept(MASTER_KEY, base64.b64encode(os.urandom(32)).decode())
         made = {"postgres_roles.sql": _roles(passwords)}
         for service in SERVICES:
             for kind, role in (("database", service), ("migration", owner_of(service))):
@@ -84,6 +87,7 @@ def _password() -> str:
 
 
 def _roles(passwords: dict[str, str]) -> str:
-    """Return the script that makes roles and databases, with its passwords in it."""
-    given = [f"\\set {role}_password '{password}'" for role, password in passwords.items() if role != SUPERUSER]
-    return "\n".join([*given, script(SERVICES)])
+    """Return the script that makes roles and databases, with its passwords in it, the superuser's among them."""
+    given = [f"\\set {role}_password '{password}'" for role, password in passwords.items()]
+    own = f"ALTER ROLE \"{SUPERUSER}\" PASSWORD :'{SUPERUSER}_password';\n"
+    return "\n".join([*given, script(SERVICES), own])

@@ -22,6 +22,7 @@ from dinkop.embedded.postgres import EmbeddedPostgres
 from dinkop.home import Home, Running
 from dinkop.issuer import EmbeddedIssuer, environment_of
 from dinkop.migrating import Migrate, migrations
+from dinkop.nats_accounts import OPERATOR
 from dinkop.ports import HOST, Ports
 from dinkop.processes import CannotStart, Patience, ProcessRecord, end, end_strangers, ended, explain, last_lines
 from dinkop.service import Service, ServiceCommand, python_module
@@ -230,9 +231,10 @@ class Supervisor:
             await asyncio.sleep(AGENCIES_SECONDS)
             try:
                 if self.doors.agencies():
-                    from dinkop import agencies  # late: who has none need not load a NATS client
+                    from chassis.messaging.address import Address  # late: who has none need not load a NATS client
+                    from dinkop import agencies
 
-                    await agencies.keep(self.doors, self.nats.url)
+                    await agencies.keep(self.doors, Address.parse(self.doors.url(OPERATOR, self.nats.url)))
             except Exception as error:  # whatever it is, the office goes on without its readers
                 log.warning("agencies can't be looked after: %r", error)
 

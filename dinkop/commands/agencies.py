@@ -1,7 +1,10 @@
 """`dinkop agency`: who of outside reads the events."""
 
+import asyncio
 import json
 import os
+import signal
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +13,15 @@ import typer
 from rich.table import Table
 
 from chassis.storage.durable import sync_folder, write_private
+from dinkop.doors import Doors
 from dinkop.system import Misused
 from dinkop.terminal import AsJson, HomeOption, carry_out, found, keep_answers_clean, out
 
 if TYPE_CHECKING:
     from dinkop.agencies import Credentials
+
+LOOK_SECONDS = 2.0
+"""Between two looks whether there are any agencies."""
 
 commands = typer.Typer(no_args_is_help=True, help="Let agencies read the events, each through a door of its own.")
 
@@ -86,6 +93,31 @@ def agency_revoke(name: str, home: HomeOption = None) -> None:
     keep_answers_clean()
     carry_out(agencies.revoke(system, name))
     out.print(f"{name} may not read any more.", highlight=False)
+
+
+@commands.command("keep")
+def agency_keep(home: HomeOption = None) -> None:
+    """Make the consumers of agencies anew whenever the stream was, until stopped; `dinkop up` does so by itself."""
+    system = found(home)
+    keep_answers_clean()
+
+    async def work() -> None:
+        doors = Doors(system.home.doors)
+        while True:
+            if doors.agencies():
+                from dinkop import agencies  # late: who has none need not load a NATS client
+
+                await agencies.keep(doors, system.nats)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def until_stopped() -> None:
+        # The first process of a container has no signal that ends it by itself.
+        keeping = asyncio.ensure_future(work())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, keeping.cancel)
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+    carry_out(until_stopped())
 
 
 def _must_be_new(file: Path) -> None:

@@ -61,6 +61,8 @@ def _show(outcome: "Outcome", seconds: float) -> None:
         out.print(f"  {line}", highlight=False, soft_wrap=True)
     rate = outcome.log_sequence / seconds if seconds else 0
     out.print(f"{outcome.log_sequence:,} messages compared in {seconds:.1f} s ({rate:,.0f} a second)", highlight=False)
+    if outcome.on_disk is None:
+        out.print("Whether NATS still has the files of the stream can't be looked at from here.", highlight=False)
     if outcome.fine:
         out.print("Every event of every store is on the stream, once and in order.")
     elif outcome.behind:

@@ -36,6 +36,7 @@ class Stack(Installation):
         told = {f"DINKOP_{name.upper()}_PORT": f"{ports[0]}-{ports[-1]}" for name, ports in self.ports.items()}
         if REPLICAS == 1:
             told = {name: ports.partition("-")[0] for name, ports in told.items()}
+        told |= {f"DINKOP_{name.upper()}_REPLICAS": str(REPLICAS) for name in SERVICES}
         self.environment |= told | {
             "COMPOSE_PROJECT_NAME": self.project,
             "DINKOP_NATS_PORT": str(base + 9),
@@ -84,9 +85,8 @@ class Stack(Installation):
         """Start the stack, wait until it is healthy, and for `demo` fill it."""
         if self._begun and command == "up":
             return  # the tests share it
-        scale = [word for name in SERVICES for word in ("--scale", f"{name}={REPLICAS}")] if REPLICAS > 1 else []
         done = subprocess.run(
-            [REPOSITORY / "deploy" / "compose-up", *scale],
+            [REPOSITORY / "deploy" / "compose-up"],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -111,10 +111,15 @@ class Stack(Installation):
         self.compose("stop", *SERVICES)
         return 0.0
 
+    def leave(self) -> None:
+        """Remove the container in which commands run, which holds volumes; the next start makes it again."""
+        subprocess.run(["docker", "rm", "--force", self._cli], capture_output=True, check=False)
+        self._begun = False
+
     def close(self) -> None:
         """Remove the stack with everything it had."""
         self.http.close()
-        subprocess.run(["docker", "rm", "--force", self._cli], capture_output=True, check=False)
+        self.leave()
         self.compose("down", "--volumes", "--timeout", "5")
         shutil.rmtree(self._secrets)
 

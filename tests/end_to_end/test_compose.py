@@ -1,8 +1,13 @@
 """What is particular to a stack of containers: who they run as, what they can do, and what commands find there."""
 
+import itertools
 import json
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -43,7 +48,7 @@ def test_a_token_of_the_command_as_it_is_written_in_the_interface_opens_every_se
 def test_every_container_runs_as_nobody_on_a_root_that_it_cannot_write(stack: Stack) -> None:
     containers = inspected(stack)
     jobs = 2 + len(SERVICES)  # roles, doors, and migrations
-    assert len(containers) == 2 + jobs + len(SERVICES) * REPLICAS, [each["Name"] for each in containers]
+    assert len(containers) == 3 + jobs + len(SERVICES) * REPLICAS, [each["Name"] for each in containers]
     for each in containers:
         assert each["Config"]["User"].partition(":")[0] not in ("", "0", "root"), each["Name"]
         assert each["HostConfig"]["ReadonlyRootfs"], each["Name"]
@@ -51,6 +56,14 @@ def test_every_container_runs_as_nobody_on_a_root_that_it_cannot_write(stack: St
         assert each["HostConfig"]["Memory"], each["Name"]
         assert each["HostConfig"]["NanoCpus"], each["Name"]
         assert each["RestartCount"] == 0, each["Name"]
+
+
+def test_the_health_check_tells_who_can_serve_from_who_cannot(stack: Stack) -> None:
+    [container, *_] = stack.containers("rat")
+    check = ("python", "-I", "-S", "/dinkop/ready")
+    assert subprocess.run(["docker", "exec", container, *check], check=False).returncode == 0
+    away = ["docker", "exec", "--env=DINKOP_PORT=1", container, *check]
+    assert subprocess.run(away, capture_output=True, check=False).returncode == 1
 
 
 def test_no_secret_stands_in_an_environment_or_a_log(stack: Stack) -> None:
@@ -118,7 +131,7 @@ def ready(url: str) -> bool:
 
 REFUSED = [
     (("up",), "DINKOP_SERVICES says that the system runs on servers of its own"),
-    (("backup", "/tmp/backups"), "Back its databases up with pg_dump"),
+    (("backup", "/tmp/backups"), "Back it up with deploy/compose-backup"),
 ]
 
 
@@ -135,6 +148,83 @@ def test_the_doctor_looks_at_what_can_be_seen_from_a_container(stack: Stack) -> 
     told = stack.json("doctor")["items"]
     assert {item["what"] for item in told} == {*SERVICES, "stream"}
     assert all(item["fine"] for item in told)
+
+
+def test_reconciling_says_that_it_cannot_look_at_the_files_of_the_stream(stack: Stack) -> None:
+    assert stack.json("reconcile")["stream"]["on_disk"] is None
+    assert "can't be looked at from here" in stack.dinkop("reconcile")
+
+
+@contextmanager
+def load(stack: Stack) -> Iterator[list[str]]:
+    """Register cooperatives all the while, each at whichever replica takes it; yield the ids of those accepted."""
+    ids: list[str] = []
+    problems: list[BaseException] = []
+    done = threading.Event()
+
+    def register(number: int) -> None:
+        body = {
+            "name": f"Koperasi Gulir {number}",
+            "legal_entity_number": f"GULIR/{number}",
+            "legal_entity_date": "2022-05-02",
+            "kecamatan_code": "35.07.21",
+        }
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                answer = stack.http.post(
+                    stack.url("registry", "/v1/cooperatives"), json=body, headers={"Idempotency-Key": f"gulir-{number}"}
+                )
+            except httpx.TransportError:
+                continue  # the one that is replaced just now: the next one
+            assert answer.status_code == 201, answer.text
+            return ids.append(answer.json()["cooperative_id"])
+        raise AssertionError("no replica answers")
+
+    def work() -> None:
+        try:
+            for number in itertools.count():
+                if done.is_set():
+                    return
+                register(number)
+                done.wait(0.1)
+        except BaseException as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield ids
+    finally:
+        done.set()
+        thread.join(PATIENCE)
+    assert not problems, problems
+
+
+@pytest.mark.skipif(REPLICAS < 2, reason="with one replica a service is away while it restarts")
+async def test_containers_are_replaced_one_by_one_under_load_and_no_command_is_lost_or_doubled(stack: Stack) -> None:
+    before = set(stack.containers("registry"))
+    with load(stack) as ids:
+        done = subprocess.run(
+            [REPOSITORY / "deploy" / "compose-roll", "registry"],
+            env=stack.environment,
+            capture_output=True,
+            text=True,
+            timeout=3 * PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("registry: one container replaced") == REPLICAS
+    print(done.stdout, f"{len(ids)} commands meanwhile")
+    after = set(stack.containers("registry"))
+    assert len(after) == REPLICAS
+    assert not after & before
+    assert len(set(ids)) == len(ids) > 0
+    _, position = stack.register("Koperasi Sesudah Gulir")
+    found = stack.items("registry", "/v1/cooperatives", q="Gulir", at_least=position)
+    assert {each["cooperative_id"] for each in found} >= set(ids)
+    await eventually(lambda: sorted(leading(stack, "registry")) == [False] * (REPLICAS - 1) + [True], PATIENCE)
+    assert stack.json("reconcile")["fine"]
 
 
 @pytest.mark.skipif(REPLICAS < 2, reason="one replica has no other to write what it reads")

@@ -193,7 +193,7 @@ async def test_agencies_begin_again_where_the_stream_was_made_anew(
     with pytest.raises((Error, NoRespondersError)):
         await fetched(given)
     monkeypatch.setattr(agencies, "KEEP_SECONDS", 0.05)
-    keeping = asyncio.create_task(agencies.keep(server.doors, server.server.url))
+    keeping = asyncio.create_task(agencies.keep(server.doors, server.system.nats))
     try:
         async with server.signed_in("rat") as client:
             await eventually(lambda: stream.ensure(client.jetstream()))

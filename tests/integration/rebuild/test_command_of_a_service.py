@@ -8,9 +8,11 @@ import psutil
 import pytest
 from eventually import eventually
 from nats.aio.client import Client
-from servers import Nats
+from servers import Nats, free_ports
 
 from chassis import cli
+from chassis import replaying as module
+from chassis.messaging.pulling import Interrupted
 from chassis.operations.children import Children, ReplayRefused
 from chassis.settings import Settings
 from chassis.storage.database import Database
@@ -62,6 +64,16 @@ async def test_a_live_generation_that_is_not_what_its_events_make_ends_with_1_un
     assert code == 1
     assert "Nothing is swapped" in told["problem"]
     assert (await run(settings, "rebuild", "cooperatives", "--accept"))[0] == 0
+
+
+async def test_without_nats_nothing_is_waited_for_without_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CONNECT", 0.5)
+    [nobody] = free_ports(1)
+    with pytest.raises(Interrupted, match="does not answer"):
+        async with module.replays(service, settings.database_url, f"nats://127.0.0.1:{nobody}"):
+            pass
 
 
 def test_words_that_mean_nothing_end_with_2(settings: Settings) -> None:

@@ -103,6 +103,7 @@ async def test_a_stream_that_a_relay_filled_is_fine_and_the_finding_is_kept(
     async with kept_running(a_relay(store, public_stream)):
         outcome = await compared(comparing)
     assert outcome.fine
+    assert outcome.as_json()["stream"]["on_disk"] is None, "nobody told where the files are"
     assert outcome.findings["ledger"].published == outcome.log_sequence == 2_345
     kept = await Reconciliations(service_database.pool).last()
     assert kept is not None
@@ -226,7 +227,8 @@ async def test_files_deleted_under_a_running_server_are_noticed_and_mended(
             kept_running(a_relay(store, client)),
             reconciling(server.url, service_database, tmp_path) as comparing,
         ):
-            assert (await compared(comparing)).fine
+            first = await compared(comparing)
+            assert (first.on_disk, first.fine) == (True, True)
             shutil.rmtree(tmp_path / "store")
             await append(store, 5)
             await eventually(lambda: _messages(client, 25))  # acknowledged, and on no disk

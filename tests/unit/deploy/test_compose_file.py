@@ -16,8 +16,10 @@ from chassis.settings import Settings
 from chassis.storage.roles import owner_of
 from contracts.envelope import SERVICES
 from dinkop import elsewhere
+from dinkop.backups import ORDER
 from dinkop.doors import USERS
 from dinkop.secret_files import SecretFiles
+from dinkop.system import Misused
 
 REPOSITORY = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text("utf-8"))
@@ -59,7 +61,7 @@ def test_everything_that_serves_says_whether_it_can(name: str) -> None:
     if name in SERVICES:
         assert check is None, "its image has one"
         assert re.search(r'^HEALTHCHECK .* CMD \["python", .*"/dinkop/ready"\]$', DOCKERFILE, re.MULTILINE)
-    elif name in JOBS or name == "otel-collector":
+    elif name in JOBS or name in ("otel-collector", "agencies"):
         assert check == {"disable": True}
     else:
         assert check["test"][0] == "CMD"
@@ -81,6 +83,15 @@ def test_every_image_that_is_fetched_has_a_version(name: str) -> None:
 def test_both_compose_versions_read_the_file() -> None:
     assert "name" not in COMPOSE
     assert "# syntax=" not in DOCKERFILE
+
+
+def test_an_issuer_of_ones_own_is_asked_for_its_keys_when_their_place_is_given_empty() -> None:
+    assert PARTS["rat"]["environment"]["DINKOP_OIDC_JWKS"] == "${DINKOP_OIDC_JWKS-/shown/jwks.json}", "`:-` would not"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_replicas_stand_where_the_next_start_finds_them(service: str) -> None:
+    assert PARTS[service]["scale"] == f"${{DINKOP_{service.upper()}_REPLICAS:-1}}"
 
 
 # ---------------------------------------------------------------- secrets
@@ -142,6 +153,17 @@ def test_only_mentoring_sees_the_keys_of_personal_data() -> None:
     assert holders == {"mentoring", "doors"}
     writers = {name for name, part in PARTS.items() for each in part.get("volumes", ()) if each == "shown:/shown"}
     assert writers == {"doors", "cli"}, "whoever else is shown keys and accounts may not change them"
+
+
+def test_only_the_job_that_makes_roles_comes_in_by_the_socket_where_no_password_is_asked() -> None:
+    holders = {name for name, part in PARTS.items() for each in part.get("volumes", ()) if "postgres-socket" in each}
+    assert holders == {"postgres", "postgres-roles"}
+    assert PARTS["postgres-roles"]["secrets"] == ["postgres_roles.sql"]
+
+
+def test_a_backup_copies_databases_in_the_order_that_dinkop_backup_does() -> None:
+    text = (REPOSITORY / "deploy" / "compose-backup").read_text("utf-8")
+    assert f"for service in {' '.join(ORDER)}; do" in text
 
 
 def test_nats_acknowledges_only_what_is_on_disk_and_lets_nobody_in_unasked() -> None:
@@ -269,6 +291,27 @@ def test_secrets_are_made_once_and_a_removed_one_anew_everywhere(tmp_path: Path)
     assert after["passwords/rat"] in after["postgres_roles.sql"]
     assert after["rat_database_url"] == f"postgresql://rat:{after['passwords/rat']}@db:5432/rat"
     assert f"\\set {owner_of('rat')}_password '{after['passwords/rat_owner']}'" in after["postgres_roles.sql"]
+
+
+def test_a_new_password_of_the_superuser_is_told_to_the_database(tmp_path: Path) -> None:
+    files = SecretFiles(tmp_path / "secrets")
+    files.write(postgres="db:5432", nats="log:4222")
+    (files.directory / "passwords" / "postgres").unlink()
+    files.write(postgres="db:5432", nats="log:4222")
+    script, new = ((files.directory / name).read_text() for name in ("postgres_roles.sql", "passwords/postgres"))
+    assert f"\\set postgres_password '{new}'" in script
+    assert "ALTER ROLE \"postgres\" PASSWORD :'postgres_password';" in script
+
+
+def test_the_master_key_of_a_restore_is_kept_and_any_other_file_is_not_joined(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "master_key").write_text("of old")
+    SecretFiles(folder).write(postgres="db:5432", nats="log:4222")
+    assert (folder / "master_key").read_text() == "of old"
+    (tmp_path / "notes.txt").write_text("somebody's")
+    with pytest.raises(Misused, match="holds something else already"):
+        SecretFiles(tmp_path).write(postgres="db:5432", nats="log:4222")
 
 
 def test_nobody_else_on_the_machine_comes_past_the_folder_of_secrets(tmp_path: Path) -> None:

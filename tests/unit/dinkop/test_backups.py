@@ -7,7 +7,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dinkop.backups import RECORD, SERVICES, Backup, Dump, choose, mirror_keys, restore, restore_one
+from dinkop.backups import (
+    RECORD,
+    SERVICES,
+    Backup,
+    Dump,
+    choose,
+    keep,
+    mirror_agencies,
+    mirror_keys,
+    restore,
+    restore_one,
+)
 from dinkop.home import Home
 from dinkop.system import Failed, Misused
 
@@ -76,6 +87,38 @@ def test_a_key_that_was_forgotten_does_not_come_back_into_the_mirror(tmp_path: P
     with pytest.raises(Failed, match="was forgotten"):
         mirror_keys(keys, mirror)
     assert (mirror / "one.key").read_bytes() == FORGOTTEN
+
+
+def test_the_mirror_holds_the_agencies_that_are_let_in_and_nobody_who_was_shown_out(tmp_path: Path) -> None:
+    records, mirror = tmp_path / "records", tmp_path / "mirror"
+    records.mkdir()
+    for name in ("bps", "kominfo"):
+        (records / f"{name}.json").write_text(name)
+    mirror_agencies(records, mirror)
+    (records / "bps.json").unlink()
+    (records / "kominfo.json").write_text("another password")
+    mirror_agencies(records, mirror)
+    assert {path.name: path.read_text() for path in mirror.iterdir()} == {"kominfo.json": "another password"}
+
+
+async def test_what_was_taken_from_servers_of_ones_own_is_a_backup_like_any_other(tmp_path: Path) -> None:
+    dumps, mirrored, folder = tmp_path / "dumps", tmp_path / "mirrored", tmp_path / "backups"
+    for each in (dumps, mirrored / "keys", mirrored / "agencies"):
+        each.mkdir(parents=True)
+    (mirrored / "keys" / "one.key").write_bytes(KEY)
+    (mirrored / "agencies" / "bps.json").write_text("{}")
+    status = {"services": [{"name": "registry", "store": {"position": 7}}, {"name": "rat", "error": "away"}]}
+    (dumps / "status.json").write_bytes(msgspec.json.encode(status))
+    with pytest.raises(Misused, match="does not hold what a backup is made of"):
+        await keep(dumps, mirrored, folder, print)
+    assert not list(folder.glob("*/*")), "whole or not at all"
+    for service in SERVICES:
+        (dumps / f"{service}.dump").write_text(f"dump of {service}")
+    name, made = await keep(dumps, mirrored, folder, print)
+    assert choose(folder, None) == (folder / name, made)
+    assert (made.positions["registry"], made.positions["rat"]) == (7, 0)
+    assert (folder / "keys" / "one.key").read_bytes() == KEY
+    assert (folder / "agencies" / "bps.json").exists()
 
 
 async def test_a_home_that_holds_something_is_not_restored_into(tmp_path: Path) -> None:
