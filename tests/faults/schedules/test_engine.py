@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nats
 import pytest
 from eventually import eventually
 
@@ -14,7 +15,8 @@ from schedules.engine import Container, Link, Volume
 
 IMAGE = "nats:2.15-alpine"
 """One that docker-compose.yml names, with a server and a shell."""
-PORT = 4222
+REPOSITORY = Path(__file__).parents[3]
+PORT, MONITORING = 4222, 8222
 
 
 def absent() -> str | None:
@@ -80,38 +82,41 @@ async def test_a_link_cuts_a_container_off_from_one_port_and_holds_back_what_is_
     run(options=("--network-alias", "server"))
     client = run("sleep", "600")
 
-    def talks(port: int = PORT, seconds: int = 1) -> bool:
-        """Tell whether a server answers there: each of its ports has something to say to a line it can't read."""
+    def talks(port: int, seconds: int = 1) -> bool:
+        """Tell whether the server answers there within so long: each of its ports answers a line it can't read."""
         words = f"echo hello | timeout {seconds} nc server {port} | grep -q ."
         return engine.docker("exec", client.name, "sh", "-c", words).returncode == 0
 
-    def reaches(port: int) -> bool:
-        return talks(port)
+    def connected() -> bool:
+        sockets = Path(f"/proc/{client.pid()}/net/tcp").read_text()
+        return f":{MONITORING:04X} 01 " in sockets
 
-    await eventually(lambda: reaches(PORT))
-    await eventually(lambda: reaches(8222))
-    link = Link(client, PORT)
-    words = ["docker", "exec", client.name, "nc", "server", str(PORT)]
-    with subprocess.Popen([*words], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_:
-        assert open_.stdout
-        assert open_.stdout.readline().startswith(b"INFO")
-        begun = time.monotonic()
+    await eventually(lambda: talks(MONITORING))
+    link = Link(client, MONITORING)
+    await eventually(lambda: not connected())
+    # Nobody says anything on it, so that nothing but the cut itself can end it.
+    with subprocess.Popen(
+        ["docker", "exec", "--interactive", client.name, "nc", "server", str(MONITORING)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as idle:
+        await eventually(connected)
         link.cut()
-        assert open_.stdout.read() == b"", "a connection that was open is reset"
-        assert time.monotonic() - begun < 2
+        assert not connected()
+        assert idle.wait(5) is not None
     begun = time.monotonic()
-    assert not talks(seconds=5)
-    assert time.monotonic() - begun < 2, "it is refused, and not left waiting"
-    assert talks(8222), "another port is no matter of this link"
+    assert not talks(MONITORING, seconds=5)
+    assert time.monotonic() - begun < 4, "it is refused, and not left waiting"
+    assert talks(PORT), "another port is no matter of this link"
     link.mend()
-    assert talks()
+    assert talks(MONITORING)
     link.hold()
     begun = time.monotonic()
-    assert not talks(seconds=2)
+    assert not talks(MONITORING, seconds=2)
     assert time.monotonic() - begun >= 2, "nobody is told"
-    assert talks(8222)
+    assert talks(PORT)
     link.mend()
-    assert talks()
+    assert talks(MONITORING)
 
 
 @pytest.mark.skipif(engine.unwired() is not None, reason=str(engine.unwired()))
@@ -128,28 +133,83 @@ async def test_a_cut_is_forgotten_with_the_network_of_a_container_that_died(run:
     link.mend()
 
 
-@pytest.mark.skipif(disk.missing() is not None, reason=str(disk.missing()))
-async def test_a_volume_loses_what_was_not_synced_with_its_power_and_nothing_else(run: Run, tmp_path: Path) -> None:
+type Attach = Callable[[int], tuple[Volume, str]]
+
+
+@pytest.fixture
+def attach(run: Run, tmp_path: Path) -> Iterator[Attach]:
+    """Make a volume of so many megabytes, and the name by which the engine mounts it."""
     disk.apart()
-    volume = Volume(tmp_path / "disk.img", tmp_path / "disk", 32)
-    name = f"dinkop-engine-{secrets.token_hex(4)}"
-    options = [f"--opt={key}={value}" for key, value in volume.options.items()]
-    engine.done("volume", "create", *options, name)
-    try:
-        writes = "echo kept > /disk/synced; sync /disk/synced; echo lost > /disk/unsynced; exec sleep 600"
-        mounted = ("--volume", f"{name}:/disk")
-        container = run("sh", "-c", f"[ -e /disk/synced ] || {{ {writes}; }}; exec sleep 600", options=mounted)
-        await eventually((volume.place / "unsynced").exists)
-        container.silence()
-        volume.lose_power()
-        container.put_down()
-        await engine.ended([container])
-        volume.come_back()
-        engine.done("start", container.name)
-        assert engine.done("exec", container.name, "ls", "/disk") == "synced"
-        assert engine.done("exec", container.name, "cat", "/disk/synced") == "kept"
-        engine.done("exec", container.name, "sh", "-c", "echo again > /disk/synced")
-        engine.done("rm", "--force", container.name)
-    finally:
-        engine.done("volume", "rm", "--force", name)
+    made: list[tuple[Volume, str]] = []
+
+    def attached(megabytes: int) -> tuple[Volume, str]:
+        volume = Volume(tmp_path / f"{len(made)}.img", tmp_path / f"disk{len(made)}", megabytes)
+        made.append((volume, f"dinkop-engine-{secrets.token_hex(4)}"))
+        options = [f"--opt={key}={value}" for key, value in volume.options.items()]
+        engine.done("volume", "create", *options, made[-1][1])
+        return made[-1]
+
+    yield attached
+    for volume, name in made:
+        users = engine.done("ps", "--all", "--quiet", "--filter", f"volume={name}").split()
+        engine.done("rm", "--force", *users)
+        engine.done("volume", "rm", name)
         volume.discard()
+
+
+needs_disk = pytest.mark.skipif(disk.missing() is not None, reason=str(disk.missing()))
+
+
+@needs_disk
+async def test_a_volume_loses_what_was_not_synced_with_its_power_and_nothing_else(run: Run, attach: Attach) -> None:
+    volume, name = attach(32)
+    writes = "echo kept > /disk/synced; sync /disk/synced; echo lost > /disk/unsynced"
+    unless_back = f"[ -e /disk/synced ] || {{ {writes}; }}; exec sleep 600"
+    container = run("sh", "-c", unless_back, options=("--volume", f"{name}:/disk"))
+    await eventually((volume.place / "unsynced").exists)
+    container.silence()
+    volume.lose_power()
+    container.put_down()
+    await engine.ended([container])
+    volume.come_back()
+    engine.done("start", container.name)
+    assert engine.done("exec", container.name, "ls", "/disk") == "synced"
+    assert engine.done("exec", container.name, "cat", "/disk/synced") == "kept"
+    engine.done("exec", container.name, "sh", "-c", "echo again > /disk/synced")
+
+
+@needs_disk
+async def test_nats_is_ended_by_its_health_check_when_its_disk_was_full_and_keeps_messages_again(
+    run: Run, attach: Attach
+) -> None:
+    volume, name = attach(64)
+    check = ("--health-cmd", "sh /healthy", "--health-interval", "1s", "--health-timeout", "3s")
+    mounted = ("--volume", f"{name}:/disk", "--volume", f"{REPOSITORY / 'deploy/nats/healthy'}:/healthy:ro")
+    server = run("--jetstream", "--store_dir", "/disk", "--http_port", str(MONITORING), options=(*check, *mounted))
+
+    def told(form: str) -> str:
+        return engine.done("inspect", "--format", form, server.name)
+
+    def health() -> str:
+        return told("{{.State.Health.Status}} {{.RestartCount}}")
+
+    address = told("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+
+    async def keeps() -> bool:
+        client = await nats.connect(f"nats://{address}:{PORT}", allow_reconnect=False, connect_timeout=1)
+        try:
+            return (await client.jetstream(timeout=1).publish("kept", bytes(4096))).seq > 0
+        finally:
+            await client.close()
+
+    await eventually(lambda: health() == "healthy 0")
+    client = await nats.connect(f"nats://{address}:{PORT}", allow_reconnect=False)
+    await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
+    volume.fill()
+    for _ in range(1_000):
+        await client.publish("kept", bytes(4096))
+    await client.flush()
+    await client.close()
+    volume.spare()
+    await eventually(keeps, 30)
+    assert health() != "healthy 0"
