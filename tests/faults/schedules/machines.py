@@ -375,6 +375,7 @@ jetstream {{
   store_dir: "{store}"
   sync_interval: {sync}
   max_memory_store: 64MB
+  max_file_store: 1TB
 }}
 cluster {{
   name: faults

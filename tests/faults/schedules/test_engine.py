@@ -179,13 +179,16 @@ async def test_a_volume_loses_what_was_not_synced_with_its_power_and_nothing_els
 
 
 @needs_disk
-async def test_nats_is_ended_by_its_health_check_when_its_disk_was_full_and_keeps_messages_again(
-    run: Run, attach: Attach
+async def test_nats_is_ended_by_its_health_check_while_its_disk_is_full_and_then_keeps_messages_again(
+    run: Run, attach: Attach, tmp_path: Path
 ) -> None:
     volume, name = attach(64)
     check = ("--health-cmd", "sh /healthy", "--health-interval", "1s", "--health-timeout", "3s")
-    mounted = ("--volume", f"{name}:/disk", "--volume", f"{REPOSITORY / 'deploy/nats/healthy'}:/healthy:ro")
-    server = run("--jetstream", "--store_dir", "/disk", "--http_port", str(MONITORING), options=(*check, *mounted))
+    written = (REPOSITORY / "deploy/nats/nats.conf").read_text().splitlines()
+    (tmp_path / "nats.conf").write_text("\n".join(line for line in written if "include" not in line))
+    own = {name: "/nats", REPOSITORY / "deploy/nats/healthy": "/healthy:ro", tmp_path / "nats.conf": "/nats.conf:ro"}
+    mounted = [f"--volume={here}:{there}" for here, there in own.items()]
+    server = run("--config", "/nats.conf", options=(*check, *mounted))
 
     def told(form: str) -> str:
         return engine.done("inspect", "--format", form, server.name)
@@ -205,11 +208,18 @@ async def test_nats_is_ended_by_its_health_check_when_its_disk_was_full_and_keep
     await eventually(lambda: health() == "healthy 0")
     client = await nats.connect(f"nats://{address}:{PORT}", allow_reconnect=False)
     await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
+    await client.jetstream().publish("kept", b"while there was room")
     volume.fill()
     for _ in range(1_000):
         await client.publish("kept", bytes(4096))
     await client.flush()
     await client.close()
+
+    async def began_anew() -> bool:
+        assert not health().endswith(" 0")
+        await (await nats.connect(f"nats://{address}:{PORT}", allow_reconnect=False, connect_timeout=1)).close()
+        return True
+
+    await eventually(began_anew, 30)  # on the full disk
     volume.spare()
     await eventually(keeps, 30)
-    assert health() != "healthy 0"
