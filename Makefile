@@ -55,9 +55,9 @@ compose-test: setup ## the end-to-end tests against stacks of their own: REPLICA
 	@[ -n "$(DINKOP_BUILT)" ] || DINKOP_VERSION=test $(COMPOSE) build -q
 	@DINKOP_VERSION=test DINKOP_TEST_SYSTEM=compose DINKOP_TEST_REPLICAS=$(or $(REPLICAS),1) $(PYTEST) -s tests/end_to_end
 
-SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(if $(MODE),--mode $(MODE))
+SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(foreach mode,$(MODE),--mode $(mode))
 
-faults: setup ## break the whole system for some ten minutes, seeds that once failed first; DINKOP_FAULTS_SEED repeats one
+faults: setup ## break the whole system for ten minutes, seeds that once failed first; MODE=containers: the compose stack
 	@$(SCHEDULES) --kept --minutes $${DINKOP_FAULTS_MINUTES:-10}
 
 faults-long: setup ## the same for hours: DINKOP_FAULTS_HOURS, default 3
