@@ -59,9 +59,9 @@ compose-drill: setup ## lose a database and a whole stack of containers, and res
 	@[ -n "$(DINKOP_BUILT)" ] || DINKOP_VERSION=test $(COMPOSE) build -q
 	@DINKOP_VERSION=test DINKOP_TEST_SYSTEM=compose $(PYTEST) -s tests/end_to_end/test_compose_restore.py
 
-SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(if $(MODE),--mode $(MODE))
+SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(foreach mode,$(MODE),--mode $(mode))
 
-faults: setup ## break the whole system for some ten minutes, seeds that once failed first; DINKOP_FAULTS_SEED repeats one
+faults: setup ## break the whole system for ten minutes, seeds that once failed first; MODE=containers: the compose stack
 	@$(SCHEDULES) --kept --minutes $${DINKOP_FAULTS_MINUTES:-10}
 
 faults-long: setup ## the same for hours: DINKOP_FAULTS_HOURS, default 3

@@ -33,3 +33,13 @@ def test_a_kill_a_full_disk_and_a_loss_of_power_lose_nothing_and_double_nothing(
     assert figures["acknowledged"] > 20
     assert figures["lost"] == figures["doubled"] == 0
     assert sum(figures["faults"].values()) == 3
+
+
+def test_where_no_engine_answers_a_run_in_containers_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody")
+    done = schedules(tmp_path / "runs", "--mode", "containers")
+    assert done.returncode == 2
+    assert "there can't be containers here: " in done.stderr
+    assert not (tmp_path / "runs").exists()

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from schedules import clocks, disk
+from schedules import clocks, containers, disk, engine
 from schedules.checker import added
 from schedules.kept import KEPT
-from schedules.run import MODES, run
+from schedules.run import MODES, PROCESSES, run
 
 SLICE = 150.0
 """Seconds of faults in one run: then all of it is judged, and another begins with the next seed."""
@@ -28,17 +28,25 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=int(os.environ.get("DINKOP_FAULTS_SEED") or random.randrange(10**6))
     )
-    parser.add_argument("--mode", choices=MODES, action="append", help="default: each in turn")
+    parser.add_argument("--mode", choices=MODES, action="append", help="several in turn; default: those of processes")
     parser.add_argument("--seconds", type=float, help="of faults in one run, and only one run")
     parser.add_argument("--most", type=int, help="faults in one run, and only one run")
     parser.add_argument("--only", action="append", default=[], help="kinds of faults; default: all")
     parser.add_argument("--kept", action="store_true", help="first the seeds that once failed")
     parser.add_argument("--folder", type=Path, help="where histories and logs go")
     given = parser.parse_args()
+    given.mode = given.mode or [*PROCESSES]
+    if "containers" in given.mode and (why := containers.missing()):
+        parser.exit(2, f"there can't be containers here: {why}\n")
     folder = given.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {given.seed}; histories and logs: {folder}", flush=True)
-    for what, why in (("disks that lose power, hang or are full", disk.missing()), ("clock steps", clocks.missing())):
+    lacking = [("disks that lose power, hang or are full", disk.missing())]
+    if {*given.mode} & {*PROCESSES}:
+        lacking.append(("clock steps", clocks.missing()))
+    if "containers" in given.mode:
+        lacking.append(("cuts between containers", engine.unwired()))
+    for what, why in lacking:
         if why:
             print(f"without {what}: {why}", flush=True)
     if disk.missing() is None:
@@ -51,7 +59,7 @@ def main() -> None:
 async def _runs(given: argparse.Namespace, folder: Path) -> int:
     figures: list[dict[str, Any]] = []
     until = time.monotonic() + given.minutes * 60
-    modes = given.mode or MODES
+    modes = given.mode
     single = given.seconds is not None or given.most is not None
     # Who names a seed wants to see that one again.
     chosen = bool(os.environ.get("DINKOP_FAULTS_SEED"))

@@ -14,10 +14,10 @@ from eventually import eventually
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts.envelope import STREAM
-from dinkop.embedded.postgres import SUPERUSER
 from dinkop.nats_accounts import OPERATOR
 from schedules import folding
 from schedules.checker import Published, Stored, Verdict
+from schedules.containers import Containers
 from schedules.machines import SERVICES, TODAY, OneMachine, Servers, System
 
 REST = 90.0
@@ -39,7 +39,7 @@ async def stored(system: System) -> list[Stored]:
     """Read every event of every store, as the server has it."""
     found = []
     for service in SERVICES:
-        connection = await asyncpg.connect(system.postgres.url(service, SUPERUSER))
+        connection = await asyncpg.connect(system.store_url(service))
         try:
             rows = await connection.fetch(
                 """SELECT position, event_id, stream_kind, stream_id, version, type, metadata->>'correlation_id' AS key,
@@ -101,7 +101,7 @@ async def published(system: System) -> list[Published]:
 async def _asked(system: System, query: str) -> dict[str, Any]:
     answers = {}
     for service in SERVICES:
-        connection = await asyncpg.connect(system.postgres.url(service, SUPERUSER))
+        connection = await asyncpg.connect(system.store_url(service))
         try:
             answers[service] = await connection.fetch(query)
         finally:
@@ -163,7 +163,7 @@ async def compare(system: System, stream: list[Published], verdict: Verdict) -> 
 
 async def proven(system: System, verdict: Verdict) -> None:
     """Have the system check itself: every projection against its events, and every store against the stream."""
-    if isinstance(system, OneMachine):
+    if isinstance(system, OneMachine | Containers):
         for words in (("verify", "all"), ("reconcile",)):
             done = await asyncio.to_thread(system.dinkop, *words, "--json")
             if done.returncode:

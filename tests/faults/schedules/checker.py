@@ -246,6 +246,9 @@ def _figures(
     writes = sorted(line["at"] for line in fulfilled.values())
     reads = [line["at"] for line in history if line["what"] == "read" and line["status"] == 200]
     end = history[-1]["at"] if history else 0.0
+    # Writers wait for their last answer, readers until the last fault is over: up to then, nothing is a pause too.
+    wrote = max((line["at"] for line in history if line["what"] in ("told", "unanswered")), default=0.0)
+    read = max((line["at"] for line in history if line["what"] == "mended"), default=0.0)
     faults = Counter(line["fault"] for line in history if line["what"] == "broke")
     return {
         "seconds": round(end),
@@ -258,17 +261,17 @@ def _figures(
         "lost": verdict.count("lost"),
         "doubled": verdict.count("doubled"),
         "other problems": len(verdict.problems) - verdict.count("lost") - verdict.count("doubled"),
-        "longest pause in writes (s)": _pause(writes),
-        "longest pause in reads (s)": _pause(reads),
+        "longest pause in writes (s)": _pause(writes, wrote),
+        "longest pause in reads (s)": _pause(reads, read),
         "kills": sum(line.get("kills", 0) for line in history if line["what"] == "broke"),
         "cuts": sum(line.get("cuts", 0) for line in history if line["what"] == "broke"),
         "faults": dict(sorted(faults.items())),
     }
 
 
-def _pause(times: Sequence[float]) -> float:
-    """Return the longest time between two of these."""
-    return round(max((after - before for before, after in pairwise(times)), default=0.0), 1)
+def _pause(times: Sequence[float], end: float) -> float:
+    """Return the longest time between two of these, or from the last of them to the end."""
+    return round(max((after - before for before, after in pairwise([*times, end])), default=0.0), 1)
 
 
 def added(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Schedule:
                 return tuple(each for each in wires if each.startswith(f"{process} "))
             case "server":
                 return tuple(each for each in wires if each.endswith(f" {server}"))
-            case "nats":
+            case "nats" if self._system.nodes:
                 return tuple(f"{process} {node}" for node in self._system.nodes)
         return (wire,)
 

@@ -1,6 +1,6 @@
-"""The two systems that are broken: `dinkop up` on one machine, and servers of one's own with two of each service.
+"""Two of the systems that are broken: `dinkop up` on one machine, and servers of one's own with two of each service.
 
-Both answer to the same few words (`System`), so that a third, such as one of containers, needs to know only those.
+Both answer to the same few words (`System`), and so does the third, which is made of containers.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from dinkop.doors import Doors
 from dinkop.embedded.accounts import Account
 from dinkop.embedded.http_probe import page
 from dinkop.embedded.nats import find_server
-from dinkop.embedded.postgres import EmbeddedPostgres
+from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from dinkop.home import Home
 from dinkop.issuer import ALGORITHM, AUDIENCE, ISSUER, EmbeddedIssuer, environment_of
 from dinkop.migrating import migrations
@@ -40,7 +40,7 @@ from dinkop.processes import end, spawn
 from schedules import clocks, disk
 from schedules.clocks import Clocks
 from schedules.disk import Disk
-from schedules.network import Wire
+from schedules.network import Connection, Wire
 
 SERVICES = ("registry", "rat", "mentoring", "reporting")
 TODAY = "2024-11-14"
@@ -82,7 +82,7 @@ class System(Protocol):
     clocks: Clocks | None
     timed: Sequence[str]
     """Parts whose clock can be stepped."""
-    wires: Mapping[str, Wire]
+    wires: Mapping[str, Connection]
     nodes: Sequence[str]
 
     def urls(self, service: str) -> Sequence[str]:
@@ -96,6 +96,9 @@ class System(Protocol):
 
     async def stop(self) -> None:
         """End all of it."""
+
+    async def discard(self) -> None:
+        """Throw its disks away."""
 
     async def kill(self, *parts: str) -> int:
         """kill -9; what is not started again by itself is started. Return how many processes it was."""
@@ -117,11 +120,10 @@ class System(Protocol):
 
     @property
     def home(self) -> Home:
-        """Return where keys, passwords and logs are."""
+        """Return where keys and logs are."""
 
-    @property
-    def postgres(self) -> EmbeddedPostgres:
-        """Return the address of the stores."""
+    def store_url(self, service: str) -> str:
+        """Return the URL of the store of a service, as who may read everything."""
 
     async def nats_urls(self) -> list[str]:
         """Return addresses of NATS that no wire stands before, with a user who may read everything."""
@@ -215,7 +217,6 @@ class OneMachine:
         await asyncio.to_thread(self._installation.close)
 
     async def discard(self) -> None:
-        """Throw its disk away."""
         for each in self.disks.values():
             await asyncio.to_thread(each.discard)
 
@@ -265,6 +266,9 @@ class OneMachine:
 
     async def leader(self) -> str | None:
         return None
+
+    def store_url(self, service: str) -> str:
+        return self.postgres.url(service, SUPERUSER)
 
     async def nats_urls(self) -> list[str]:
         return [Doors(self.home.doors).url(OPERATOR, f"nats://127.0.0.1:{self._installation.base + 5}")]
@@ -371,6 +375,7 @@ jetstream {{
   store_dir: "{store}"
   sync_interval: {sync}
   max_memory_store: 64MB
+  max_file_store: 1TB
 }}
 cluster {{
   name: faults
@@ -474,7 +479,6 @@ class Servers:
             await wire.close()
 
     async def discard(self) -> None:
-        """Throw its disks away."""
         for each in self.disks.values():
             await asyncio.to_thread(each.discard)
 
@@ -535,6 +539,9 @@ class Servers:
                         if answer.status_code == 200 and answer.json()["leading"]:
                             return name
         return None
+
+    def store_url(self, service: str) -> str:
+        return self.postgres.url(service, SUPERUSER)
 
     async def nats_urls(self) -> list[str]:
         return [self._doors.url(OPERATOR, f"nats://127.0.0.1:{port}") for port in self._client.values()]
@@ -643,7 +650,7 @@ class Servers:
 
 
 @asynccontextmanager
-async def running[S: (OneMachine, Servers)](system: S, folder: Path) -> AsyncIterator[S]:
+async def running[S: System](system: S, folder: Path) -> AsyncIterator[S]:
     """Run a system meanwhile; leave nothing behind but its logs, which are kept in `folder`."""
     try:
         await system.start()

@@ -6,10 +6,24 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 type Target = tuple[str, int] | Path
 """A TCP address, or a unix socket."""
 BLOCK = 65_536
+
+
+class Connection(Protocol):
+    """What is between a process and a server, and can be broken."""
+
+    def cut(self) -> None:
+        """Reset every connection, and each new one, until mended."""
+
+    def hold(self) -> None:
+        """Carry nothing, and say nothing, until mended."""
+
+    def mend(self) -> None:
+        """Carry on."""
 
 
 class Wire:

@@ -11,11 +11,13 @@ from pathlib import Path
 from schedules import audit
 from schedules.checker import Verdict, examine
 from schedules.clients import Clients
+from schedules.containers import Containers
 from schedules.faults import Schedule, carry_out
 from schedules.history import History
 from schedules.machines import OneMachine, Servers, System, free_ports, running
 
-MODES = ("one", "servers")
+PROCESSES = ("one", "servers")
+MODES = (*PROCESSES, "containers")
 WARM = 20
 """Commands acknowledged before the first fault."""
 ANSWERED = 120.0
@@ -34,7 +36,7 @@ async def run(
     history = History(folder / "history.jsonl")
     verdict = Verdict()
     try:
-        system: OneMachine | Servers = OneMachine(place, free_ports(7)[0]) if mode == "one" else Servers(place)
+        system = _system(mode, place)
         async with running(system, folder):
             await _worked(system, history, seed, seconds, most, only)
             history.add("rests")
@@ -55,6 +57,17 @@ async def run(
     told = {"mode": mode, "seed": seed, "figures": verdict.figures, "problems": verdict.problems}
     (folder / "verdict.json").write_text(json.dumps(told, indent=1))
     return verdict
+
+
+def _system(mode: str, place: Path) -> System:
+    match mode:
+        case "one":
+            return OneMachine(place, free_ports(7)[0])
+        case "servers":
+            return Servers(place)
+        case "containers":
+            return Containers(place)
+    raise AssertionError(mode)
 
 
 async def _worked(

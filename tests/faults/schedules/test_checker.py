@@ -95,6 +95,16 @@ def test_a_run_in_which_all_is_well_has_no_problems_and_these_figures() -> None:
     assert added([verdict.figures, verdict.figures])["longest pause in reads (s)"] == 1.0
 
 
+def test_a_pause_that_lasts_to_the_end_of_the_work_is_one_too() -> None:
+    run = a_run()
+    refused = {"at": 60.0, "what": "told", "key": "w0-2", "status": 409, "again": False, "text": ""}
+    mended = {"at": 50.0, "what": "mended", "fault": "kill", "about": "kill nats"}
+    run.history.extend([asked(3.5, "w0-2", "rat"), mended, refused])
+    figures = examine(run.history, run.stores, run.stream).figures
+    assert figures["longest pause in writes (s)"] == 57.5
+    assert figures["longest pause in reads (s)"] == 47.0
+
+
 def lose_from_store(run: Run) -> None:
     del run.stores[2], run.stream[2]
 

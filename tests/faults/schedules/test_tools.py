@@ -161,6 +161,26 @@ async def test_nats_keeps_nothing_any_more_after_its_disk_was_full_until_it_is_s
 
 
 @needs_disk
+async def test_nats_that_is_started_on_a_full_disk_keeps_messages_as_soon_as_there_is_room(make_disk: Make) -> None:
+    drive = make_disk(64)
+    server = embedded.EmbeddedNats(drive.place / "nats", *free_ports(2), log=drive.place.with_name("nats.log"))
+    await server.start()
+    client = await nats.connect(server.url, allow_reconnect=False)
+    await stream.ensure(client.jetstream())
+    await client.jetstream().publish("dinkop.v1.ledger.Paid.000000", b"while there was room")
+    await client.close()
+    await server.stop()
+    drive.fill()
+    await server.start()
+    drive.spare()
+    client = await nats.connect(server.url, allow_reconnect=False)
+    kept = await client.jetstream(timeout=5).publish("dinkop.v1.ledger.Paid.000000", b"there is room again")
+    await client.close()
+    await server.stop()
+    assert kept.seq == 2
+
+
+@needs_disk
 @pytest.mark.parametrize("careful", [True, False], ids=["fsync on", "fsync off"])
 async def test_postgres_loses_what_it_committed_without_fsync_and_nothing_with_it(
     make_disk: Make, monkeypatch: pytest.MonkeyPatch, careful: bool

@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
+import struct
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import pytest
 from eventually import eventually
-from servers import Postgres
+from servers import PASSWORD, ROLE, Postgres, name_of
 
 from chassis.storage.leadership import LEADER_LOCK, LostLeadership, leadership
 
@@ -80,6 +82,57 @@ async def test_a_leader_learns_that_the_server_was_killed(database_url: str, kil
         await killable_postgres.kill()
         with pytest.raises(LostLeadership):
             await asyncio.wait_for(lost, 2)
+
+
+async def test_a_leader_whose_server_says_farewell_and_never_hangs_up_learns_that_it_leads_no_longer(
+    database_url: str,
+) -> None:
+    async with bereaved(database_url) as (url, die), leadership(url) as lost:
+        die()
+        with pytest.raises(LostLeadership):
+            await asyncio.wait_for(lost, 5)
+
+
+FAREWELL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
+
+
+@asynccontextmanager
+async def bereaved(database_url: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """Stand before a server; its last words may be told, and then neither side is told of any end.
+
+    So it is with a container that is killed: its network goes before the kernel can end its connections.
+    """
+    dead = asyncio.Event()
+    fronts: list[asyncio.StreamWriter] = []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while (block := await source.read(65536)) and not dead.is_set():
+            sink.write(block)
+            await sink.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, folder = urlsplit(database_url).netloc.rpartition("@")[2], parse_qs(urlsplit(database_url).query)
+        if "host" in folder:
+            far_reader, far_writer = await asyncio.open_unix_connection(f"{folder['host'][0]}/.s.PGSQL.5432")
+        else:
+            far_reader, far_writer = await asyncio.open_connection(*host.split(":"))
+        fronts.append(writer)
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    def die() -> None:
+        dead.set()
+        for front in fronts:
+            front.write(b"E" + struct.pack("!I", 4 + len(FAREWELL)) + FAREWELL)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        who = f"{ROLE}:{quote(PASSWORD, safe='')}"
+        yield f"postgresql://{who}@127.0.0.1:{port}/{name_of(database_url)}?sslmode=disable", die
+    finally:
+        server.close()
+        for front in fronts:
+            front.transport.abort()
 
 
 async def test_a_leader_that_stops_hands_over(database_url: str) -> None:

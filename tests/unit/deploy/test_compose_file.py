@@ -170,6 +170,7 @@ def test_nats_acknowledges_only_what_is_on_disk_and_lets_nobody_in_unasked() -> 
     text = (REPOSITORY / "deploy" / "nats" / "nats.conf").read_text("utf-8")
     lines = [line.strip() for line in text.splitlines() if not line.strip().startswith("#")]
     assert "sync_interval: always" in lines
+    assert "max_file_store: 1TB" in lines
     assert 'include "shown/nats-accounts.conf"' in lines
     assert "./deploy/nats/nats.conf:/nats.conf:ro" in PARTS["nats"]["volumes"]
 
