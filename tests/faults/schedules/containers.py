@@ -86,6 +86,7 @@ class Containers:
         }
         for service, (first, *_, last) in self._ports.items():
             self._environment[f"DINKOP_{service.upper()}_PORT"] = f"{first}-{last}"
+            self._environment[f"DINKOP_{service.upper()}_REPLICAS"] = str(REPLICAS)
 
     def urls(self, service: str) -> Sequence[str]:
         return [f"http://127.0.0.1:{port}" for port in self._ports[service]]
@@ -108,8 +109,7 @@ class Containers:
             "volumes": {name: {"driver": "local", "driver_opts": each.options} for name, each in self._volumes.items()},
         }
         (self._folder / "faults.yml").write_text(json.dumps(beside, indent=1))  # JSON is YAML
-        scale = [word for service in SERVICES for word in ("--scale", f"{service}={REPLICAS}")]
-        await self._run(REPOSITORY / "deploy" / "compose-up", *scale)
+        await self._run(REPOSITORY / "deploy" / "compose-up")
         shown = await self._run(*COMPOSE, "run", "--rm", "-T", "--entrypoint", "cat", "cli", "issuer/key.json")
         (self.home.issuer / "key.json").write_text(shown.stdout)
         self._containers = await asyncio.to_thread(self._found)
