@@ -36,6 +36,7 @@ from chassis.messaging import stream
 from chassis.messaging.ahead import Ahead
 from chassis.messaging.connection import Broker, client, connect
 from chassis.messaging.feed import JetStreamFeed
+from chassis.messaging.hearing import Hearing
 from chassis.messaging.public_log import JetStreamLog
 from chassis.messaging.subscriptions import subscribe, watch
 from chassis.operations.children import Children
@@ -147,15 +148,16 @@ class Background:
         """Carry the relay, projectors and reactions whenever this process leads, and keep the gate, until cancelled."""
         sessions = partial(store_session, self.settings.database_url)
         async with connect(self.settings, f"dinkop-{self.service.name}") as broker:
-            public_log = JetStreamLog(client(broker))
+            public_log, hearing = JetStreamLog(client(broker)), Hearing()
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(hearing.listen(client(broker)))
                 tasks.create_task(keep_proving(self.service.name, sessions, public_log, self.runtime.gate))
-                tasks.create_task(self._take_turns(store, broker))
+                tasks.create_task(self._take_turns(store, broker, hearing))
 
-    async def _take_turns(self, store: database.Database, broker: Broker) -> None:
+    async def _take_turns(self, store: database.Database, broker: Broker, hearing: Hearing) -> None:
         while True:
             try:
-                async with leadership(self.settings.database_url) as lost:
+                async with leadership(self.settings.database_url, hearing.seconds) as lost:
                     self.leading = True
                     log.info("background.leading")
                     # A task of its own, for a group leaves its task counted as cancelled (until Python 3.13).
@@ -202,9 +204,15 @@ class Background:
         for name in parts:
             metrics.failures.labels(name)  # told as 0 from now on: the first failure is a rise then
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_until(lost))
+            tasks.create_task(self._until(lost))
             for name, part in parts.items():
                 tasks.create_task(self._keep(name, part))
+
+    async def _until(self, lost: asyncio.Future[None]) -> None:
+        try:
+            await lost
+        finally:
+            self.leading = False  # before the parts have ended, for another process leads by now
 
     def _guarded_relay(self, nats: Any, relay: Relay) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
@@ -270,10 +278,6 @@ class Background:
         """Say that many appends follow, and a wake after them."""
         if self.relay:
             self.relay.hold()
-
-
-async def _until(lost: asyncio.Future[None]) -> None:
-    await lost
 
 
 def _count_published(events: Sequence[StoredEvent]) -> None:

@@ -20,6 +20,10 @@ type Broker = NatsBroker
 GRACE = 2.0
 """Seconds a reaction has to finish when its service stops; later it is delivered again."""
 
+PING = 2.0
+"""Seconds between two pings. With the second that is unanswered, four to six seconds after its last word, a server
+counts as gone, and another of its cluster is tried. By default that takes as many minutes."""
+
 
 @asynccontextmanager
 async def connect(where: Where, name: str) -> AsyncIterator[NatsBroker]:
@@ -43,6 +47,8 @@ async def connect(where: Where, name: str) -> AsyncIterator[NatsBroker]:
         max_reconnect_attempts=-1,
         reconnect_time_wait=0.25,  # type: ignore[arg-type]  # nats-py takes fractions of a second
         connect_timeout=2,
+        ping_interval=PING,  # type: ignore[arg-type]  # so here
+        max_outstanding_pings=2,
         disconnected_cb=lost,
         reconnected_cb=back,
         error_cb=failed,

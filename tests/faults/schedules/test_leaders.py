@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from servers import PASSWORD, ROLE, Nats, name_of
 
+from chassis.storage.leadership import SILENCE
 from contracts.envelope import STREAM
 from schedules.machines import free_ports, serving
 from schedules.network import Wire, wired
@@ -36,7 +37,13 @@ class Replica:
 
     url: str
     process: subprocess.Popen[bytes]
-    wires: tuple[Wire, ...]
+    log: Path
+    stores: Wire
+    messages: Wire
+
+    def led(self) -> int:
+        """Return how often it won the lead."""
+        return self.log.read_bytes().count(b"background.leading")
 
 
 @dataclass
@@ -45,6 +52,7 @@ class Pair:
 
     replicas: tuple[Replica, ...]
     http: httpx.AsyncClient
+    began: float = field(default_factory=time.monotonic)
     arrived: dict[int, float] = field(default_factory=dict)
     registered: int = 0
 
@@ -97,12 +105,13 @@ async def pair(database_url: str, nats: Nats, public_stream: Client, tmp_path: P
                 "DINKOP_NATS_MONITORING_URL": nats.monitoring_url,
                 "DINKOP_PORT": str(port),
             }
-            with (tmp_path / f"{port}.log").open("wb") as log:
+            written = tmp_path / f"{port}.log"
+            with written.open("wb") as log:
                 process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "services.registry"],
                     cwd=REPOSITORY, env=environment | {"PYTHONPATH": str(REPOSITORY)}, stdout=log, stderr=log,
                 )  # fmt: skip
-            replicas.append(Replica(f"http://127.0.0.1:{port}", process, (stores, messages)))
+            replicas.append(Replica(f"http://127.0.0.1:{port}", process, written, stores, messages))
         try:
             await serving([each.url for each in replicas])
             async with httpx.AsyncClient(headers=issuing.everything(), timeout=10, trust_env=False) as http:
@@ -128,18 +137,26 @@ async def stopped(leader: Replica) -> None:
 
 
 async def cut_off(leader: Replica) -> None:
-    for wire in leader.wires:
-        wire.hold()
+    leader.stores.hold()
+    leader.messages.hold()
+
+
+async def cut_off_from_nats(leader: Replica) -> None:
+    leader.messages.hold()
+
+
+async def refused_by_nats(leader: Replica) -> None:
+    leader.messages.cut()
 
 
 async def back(leader: Replica) -> None:
     """Let the old leader go on, if it can."""
     leader.process.send_signal(signal.SIGCONT)
-    for wire in leader.wires:
-        wire.mend()
+    leader.stores.mend()
+    leader.messages.mend()
 
 
-@pytest.mark.parametrize("lost", [killed, stopped, cut_off])
+@pytest.mark.parametrize("lost", [killed, stopped, cut_off, cut_off_from_nats, refused_by_nats])
 async def test_the_successor_of_a_relay_publishes_within_five_seconds_and_no_event_twice(
     lost: Callable[[Replica], Awaitable[None]], pair: Pair, database_url: str, public_stream: Client
 ) -> None:
@@ -167,6 +184,37 @@ async def test_the_successor_of_a_relay_publishes_within_five_seconds_and_no_eve
         assert new is other
         await pair.published(await pair.register(leader))  # it serves again, and leads no more
 
+    await all_is_published_once(pair, database_url, public_stream)
+
+
+@pytest.mark.parametrize("lost", [cut_off_from_nats, refused_by_nats])
+async def test_who_leads_goes_on_leading_when_nats_is_away_for_all_and_publishes_soon_after_it_is_back(
+    lost: Callable[[Replica], Awaitable[None]], pair: Pair, database_url: str, public_stream: Client
+) -> None:
+    leader, other = await pair.leader_and_other()
+    await pair.published(await pair.register(other))
+    # Long enough that the other could take over.
+    await eventually(lambda: time.monotonic() - pair.began > 2 * SILENCE)
+
+    for replica in pair.replicas:
+        await lost(replica)
+    began = time.monotonic()
+    position = await pair.register(other)
+    await eventually(lambda: time.monotonic() - began > 3 * SILENCE)
+    for replica in pair.replicas:
+        await back(replica)
+    mended = time.monotonic()
+    took = await pair.published(position) - mended
+    print(f"{lost.__name__}, all: published {took:.1f} s after NATS was back")
+    assert took < SUCCESSION
+
+    await pair.published(await pair.register(leader))
+    assert (leader.led(), other.led()) == (1, 0)
+    await all_is_published_once(pair, database_url, public_stream)
+
+
+async def all_is_published_once(pair: Pair, database_url: str, public_stream: Client) -> None:
+    """Assert that the stream holds every event of the store once, in order."""
     connection = await asyncpg.connect(database_url)
     stored = [(row["position"], str(row["event_id"])) for row in await connection.fetch("SELECT * FROM events")]
     await connection.close()

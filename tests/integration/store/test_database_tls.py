@@ -42,7 +42,7 @@ async def through_a_session(url: str) -> None:
 
 
 async def through_leadership(url: str) -> None:
-    async with leadership(url):
+    async with leadership(url, lambda: 0.0):
         pass
 
 
