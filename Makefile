@@ -61,7 +61,7 @@ compose-drill: setup ## lose a database and a whole stack of containers, and res
 
 SCHEDULES = PYTHONPATH=tests:tests/faults:tests/end_to_end $(BIN)/python -m schedules $(foreach mode,$(MODE),--mode $(mode))
 
-faults: setup ## break the whole system for ten minutes, seeds that once failed first; MODE=containers: the compose stack
+faults: setup ## break the whole system for ten minutes, failed seeds first; MODE=containers; DINKOP_FAULTS_SEED: one again
 	@$(SCHEDULES) --kept --minutes $${DINKOP_FAULTS_MINUTES:-10}
 
 faults-long: setup ## the same for hours: DINKOP_FAULTS_HOURS, default 3
