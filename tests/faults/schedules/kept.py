@@ -17,6 +17,7 @@ KEPT = (
     Kept("one", 100, 75, "NATS kept nothing any more once its disk had been full, and nobody started it again"),
     Kept("servers", 103, 85, "so did a member of the cluster, which every relay took for one that doesn't sync"),
     Kept("servers", 400, 90, "a service that came while PostgreSQL was provisioned was turned away", ("kill",)),
+    Kept("servers", 7601, 60, "two processes led once PostgreSQL had been killed", ("kill", "cut", "silence")),
     Kept("containers", 300, 150, "a leader whose server died with its network led on, and so did the next one"),
     Kept("containers", 700, 45, "power that was lost in the first minute took along who may enter PostgreSQL"),
     # The slice in end_to_end/test_faults.py is one too: PostgreSQL's full disk was answered by 500.
