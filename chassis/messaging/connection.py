@@ -1,6 +1,7 @@
 """One connection to NATS per service, through FastStream's broker, kept for as long as the service runs."""
 
 import logging
+import random
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +41,10 @@ async def connect(where: Where, name: str) -> AsyncIterator[NatsBroker]:
         log.warning("nats.error", error=repr(error))
 
     broker = NatsBroker(
-        list(address.servers),
+        # In an order of this process's own, and then in turn: drawn anew, the first to be tried might be the very one
+        # that has just fallen silent.
+        random.sample(address.servers, len(address.servers)),
+        dont_randomize=True,
         security=_security(address),
         inbox_prefix=address.inbox_prefix,
         name=name,

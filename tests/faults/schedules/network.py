@@ -36,6 +36,8 @@ class Wire:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.port = 0
+        self.asked = 0
+        """How many connections it was asked for."""
         self._whole = asyncio.Event()
         self._whole.set()
         self._cut = False
@@ -69,6 +71,7 @@ class Wire:
         self._whole.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
         self._open.add(writer)
         try:
             if not self._whole.is_set():

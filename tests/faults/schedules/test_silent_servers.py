@@ -1,13 +1,11 @@
 """A server of a cluster that says nothing any more: whoever was connected to it goes to another."""
 
-import time
-
 import pytest
 from eventually import eventually
 from nats.aio.client import Client
 from servers import Nats
 
-from chassis.messaging.connection import PING, client, connect
+from chassis.messaging.connection import client, connect
 from contracts.envelope import STREAM
 from schedules.network import Wire, wired
 
@@ -24,10 +22,7 @@ async def test_a_client_goes_to_another_server_within_seconds_when_its_own_falls
         assert connection.connected_url is not None
         [its_own] = [way for way in ways if way.port == connection.connected_url.port]
         its_own.hold()
-        began = time.monotonic()
-        # Asked anew until it is told, each time with a second's patience.
+        # Asked anew until it is told, each time with a second's patience; with nats-py's own pings it takes minutes.
         await eventually(lambda: connection.jetstream(timeout=1).stream_info(STREAM), 30)
         assert connection.connected_url.port != its_own.port
-        took = time.monotonic() - began
-        print(f"another server answered after {took:.1f} s")
-        assert took < 4 * PING
+        assert its_own.asked == 1, "the one that fell silent is not the first to be tried"
