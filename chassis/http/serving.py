@@ -12,6 +12,11 @@ from chassis.settings import Settings
 UNDER_WAY_SECONDS = 5
 """How long calls under way may last when a process stops; later they are cut off, and their callers repeat them."""
 
+KEPT_SECONDS = 75
+"""How long a connection is kept without a call. Longer than callers keep theirs (httpx 5 s, proxies and load balancers
+60 s), or a call could be sent in the moment in which its connection is closed, and nobody would know what became of it.
+"""
+
 
 class Server(uvicorn.Server):
     """Serves an application; SIGTERM lets it go on for `drain_seconds`, while `/readyz` says that it is stopping.
@@ -33,6 +38,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=KEPT_SECONDS,
                 timeout_graceful_shutdown=UNDER_WAY_SECONDS,
             )
         )

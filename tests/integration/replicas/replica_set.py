@@ -22,7 +22,7 @@ from servers import Nats, free_ports
 from contracts.envelope import SERVICES, STREAM
 
 REPOSITORY = Path(__file__).parents[3]
-DRAIN = 1.0
+DRAIN = 2.0
 """Seconds a replica goes on serving after SIGTERM; longer than Front needs to hear that it stops."""
 STARTS = 60.0
 """Seconds that a process may take to serve: all of them start on two cores."""
@@ -197,8 +197,10 @@ class Front:
     async def follow(self) -> None:
         """Keep the list of those that are ready, until cancelled."""
         while True:
+            # All at once: one that answers late must not keep it from hearing of another that stops.
+            all_ready = dict(zip(self.replicas.all, await asyncio.gather(*map(_ready, self.replicas.all)), strict=True))
             for service, replicas in self.replicas.of.items():
-                self.ready[service] = [each for each in replicas if await _ready(each)]
+                self.ready[service] = [each for each in replicas if all_ready[each]]
             await asyncio.sleep(self.LOOK)
 
     async def send(self, service: str, method: str, path: str, **given: Any) -> httpx.Response:
