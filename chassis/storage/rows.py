@@ -35,6 +35,7 @@ class Rows[R: Row]:
         ]
         key = next(iter(table.primary_key.columns)).name
         names = list(table.columns.keys())
+        self.plain = [name for name in names if name not in json]
         self._place = {"table_name": table.name, "schema_name": schema}
         self.table = f'"{schema}"."{table.name}"'
         texts = ", ".join(f'"{name}"::text' if name in json else f'"{name}"' for name in names)
