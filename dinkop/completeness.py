@@ -184,7 +184,9 @@ async def _reading(system: System) -> AsyncIterator[tuple[str, int]]:
 
 async def _count(system: System, found: Manifest, identity: str, until: int, progress: Progress) -> None:
     async for batch in replay(system.nats, STREAM, (), 0, until, identity=identity):
-        for _, service, type_, sequence, id_, subject, _, _, data in batch:
+        for _, kind, number, id_, subject, _, _, data in batch:
+            service, _, type_ = kind.decode().partition(".")
+            sequence = int(number)
             fingerprint_ = fingerprint(sequence, id_.decode(), type_, subject.decode(), data)
             found.add(service, kecamatan_of(data), sequence, fingerprint_)
-        progress(batch[-1][0], until)
+        progress(int(batch[-1][0]), until)

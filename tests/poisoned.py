@@ -45,7 +45,7 @@ class Mistakes:
         def fold(row: Plot | None, received: Received[Any]) -> Plot | None:
             if (received.service, received.sequence) in self.unfoldable:
                 raise Broken(f"{received.service} {received.sequence}")
-            return handler(row, msgspec.structs.replace(received, subject=key(received)) if key else received)
+            return handler(row, msgspec.structs.replace(received, subject_id=str(key(received))) if key else received)
 
         return fold
 

@@ -16,6 +16,7 @@ from contracts.envelope import Envelope, PublicEvent
 class Received[E](msgspec.Struct, gc=False):
     """A public event as a fold meets it: the data, and the facts its envelope adds.
 
+    `event_id` and `subject_id` are the text of UUIDs: most folds only pass them on, and need not take them apart.
     `data` has the attributes of the contract's model; on the fast path it is not an instance of it
     (see `decoding`), so folds dispatch on `type` and never on the class of `data`.
     """
@@ -23,11 +24,21 @@ class Received[E](msgspec.Struct, gc=False):
     service: str
     type: str
     sequence: int
-    id: UUID
-    subject: UUID
+    event_id: str
+    subject_id: str
     stream_version: int
     time: datetime
     data: E
+
+    @property
+    def id(self) -> UUID:
+        """Return the event's id."""
+        return msgspec.convert(self.event_id, UUID)
+
+    @property
+    def subject(self) -> UUID:
+        """Return the id of the cooperative or request it is about."""
+        return msgspec.convert(self.subject_id, UUID)
 
     @classmethod
     def of(cls, envelope: Envelope, data: E) -> Self:
@@ -36,8 +47,8 @@ class Received[E](msgspec.Struct, gc=False):
             service=envelope.service,
             type=envelope.type,
             sequence=envelope.sequence,
-            id=envelope.id,
-            subject=envelope.subject,
+            event_id=str(envelope.id),
+            subject_id=str(envelope.subject),
             stream_version=envelope.stream_version,
             time=envelope.time,
             data=data,

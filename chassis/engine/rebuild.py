@@ -3,7 +3,17 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +22,8 @@ from uuid import UUID
 
 import psutil
 
-from chassis.definitions.projection import Handler, Projection, Received, Row
+from chassis.definitions.decoding import Decode
+from chassis.definitions.projection import Handler, Projection, Received, Row, by_subject
 from chassis.engine.parking import receive
 from chassis.engine.ports import Checkpoint, Feed, LogMessage, Replayed
 from chassis.engine.projector import BehindLive, SequenceGap, missing
@@ -42,12 +53,6 @@ class Unappliable(Exception):
             f"{projection} can't apply event {sequence} of {service} ({type_}, id {id_}):"
             f" {type(cause).__name__}: {cause}"
         )
-
-    @classmethod
-    def event(cls, projection: str, event: Replayed, cause: Exception) -> Self:
-        """Tell of an event of a replay."""
-        _, service, type_, sequence, id_, *_ = event
-        return cls(projection, service, sequence, type_, id_.decode(), cause)
 
     @classmethod
     def of(cls, projection: str, message: LogMessage, cause: Exception) -> Self:
@@ -83,8 +88,8 @@ class Building[T](Protocol):
     async def rows(self, keys: Collection[Hashable]) -> Mapping[Hashable, Row]:
         """Return the rows of these keys that were written before."""
 
-    async def write(self, rows: Mapping[Hashable, Row | None], checkpoint: Checkpoint) -> None:
-        """Write rows and checkpoint in one transaction."""
+    async def write(self, rows: Collection[Row], gone: Collection[Hashable], checkpoint: Checkpoint) -> None:
+        """Write rows and checkpoint, and delete the rows of the keys that are gone, in one transaction."""
 
     async def finish(self) -> None:
         """Add keys and indexes."""
@@ -171,7 +176,7 @@ class Rebuild[R: Row, T]:
         self._checkpoint = Checkpoint(have.positions, identity, place)
         self._report = Report(self.projection.name, self.building.generation, events=place, resumed_at=place)
         self._report.total = await self.feed.head()
-        self._fold = Fold(self.projection, self.building, self.memory, self.discarded)
+        self._fold = Fold(self.projection, self.building, have.positions, self.memory, self.discarded)
 
     @property
     def report(self) -> Report:
@@ -286,18 +291,18 @@ class Rebuild[R: Row, T]:
 
     async def _read_until(self, until: int) -> None:
         report, fold, log = self._report, self._fold, self._checkpoint.log
-        positions, reached = dict(self._checkpoint.positions), self._checkpoint.log_sequence
+        reached = self._checkpoint.log_sequence
         if until <= reached:
             return
         written = time.monotonic()
         async with aclosing(self.replay(self.projection.services, reached, until, log)) as batches:
             async for batch in batches:
-                await fold.apply(batch, positions)
-                reached = batch[-1][0]
+                await fold.apply(batch)
+                reached = int(batch[-1][0])
                 full = fold.full()
                 if full or time.monotonic() - written > self.checkpoint_seconds:
                     place = min(reached, fold.left_out - 1)
-                    report.rows += await fold.write(Checkpoint(dict(positions), log, place), forget=full)
+                    report.rows += await fold.write(Checkpoint(fold.positions, log, place), forget=full)
                     written = time.monotonic()
                 report.lag = await self.courtesy()
                 report.events, report.skipped = min(reached, report.total), fold.skipped
@@ -306,12 +311,24 @@ class Rebuild[R: Row, T]:
         reached = min(until, fold.left_out - 1)
         fold.left_out = sys.maxsize
         report.events, report.skipped = min(reached, report.total), fold.skipped
-        self._checkpoint = Checkpoint(positions, log, reached)
+        self._checkpoint = Checkpoint(fold.positions, log, reached)
         report.rows += await fold.write(self._checkpoint, forget=False)
 
 
 def _read(positions: Mapping[str, int]) -> dict[str, int]:
     return {name: at for name, at in sorted(positions.items()) if at}
+
+
+class _Service:
+    """A service on the way along the log: `have` is its last event that was met."""
+
+    __slots__ = ("have", "name")
+
+    def __init__(self, name: str, have: int) -> None:
+        self.name, self.have = name, have
+
+
+type _Kind[R: Row] = tuple[_Service, str, Handler[R] | None, Decode | None]
 
 
 class Fold[R: Row]:
@@ -321,10 +338,14 @@ class Fold[R: Row]:
         self,
         projection: Projection[R],
         building: Building[Any],
+        positions: Mapping[str, int],
         memory: int,
         discarded: Collection[tuple[str, int]] = (),
     ) -> None:
-        """Fold into `building`, holding at most `memory` bytes of rows; events that were discarded are passed over."""
+        """Fold into `building`, whose rows stand for `positions`, holding at most `memory` bytes of rows.
+
+        Events that were discarded are passed over.
+        """
         self.not_after: bytes | None = None
         """Events recorded later are left out, if set."""
         self.cap: Mapping[str, int] | None = None
@@ -334,82 +355,104 @@ class Fold[R: Row]:
         self.skipped = 0
         self._projection = projection
         self._building = building
-        self._entries = {
-            kind: (handler, projection.decoders[kind]) for kind, (_, handler) in projection.by_type.items()
-        }
+        self._services = {name: _Service(name, at) for name, at in positions.items()}
+        self._kinds: dict[bytes, _Kind[R]] = {}
         self._discarded = frozenset(discarded)
         self._process = psutil.Process()
+        # Where the subject is the key its text stands for it here: it is quicker to make, to hash and to compare.
+        self._by_subject = projection.key is by_subject
         self._rows: dict[Hashable, R | None] = {}
-        self._changed: set[Hashable] = set()  # since the last write
+        # Since the last write; None: all of them, for nothing was written yet.
+        self._changed: set[Hashable] | None = None if building.empty else set()
         self._complete = building.empty  # whether a key that is not in memory is in no table either
         self._ceiling = self._process.memory_info().rss + memory
         self._folded = 0  # events since the last write
         self._most = sys.maxsize  # events between two writes, once measured
 
-    async def apply(self, batch: Batch, positions: dict[str, int]) -> None:
-        """Fold a batch; moves `positions`. Raises SequenceGap, Unappliable."""
+    @property
+    def positions(self) -> dict[str, int]:
+        """How far each service was read."""
+        return {service.name: service.have for service in self._services.values() if service.have}
+
+    async def apply(self, batch: Batch) -> None:
+        """Fold a batch. Raises SequenceGap, Unappliable."""
         self._folded += len(batch)
         rows, changed = self._rows, self._changed
-        met = self._meet(batch, positions)
+        met: Iterable[tuple[Hashable, Handler[R], Received[Any]]] = self._meet(batch)
         if not self._complete:
+            met = list(met)
             await self._load({key for key, *_ in met})
-        for key, handler, received, event in met:
+        for key, handler, received in met:
             try:
                 rows[key] = handler(rows.get(key), received)
-                changed.add(key)
             except Exception as failed:
-                raise Unappliable.event(self._projection.name, event, failed) from failed
+                raise Unappliable(
+                    self._projection.name, received.service, received.sequence, received.type, received.event_id, failed
+                ) from failed
+            if changed is not None:
+                changed.add(key)
 
-    def _meet(self, batch: Batch, positions: dict[str, int]) -> list[tuple[Hashable, Handler[R], Any, Replayed]]:
-        """Return the new events that a handler reads, as it meets them, each with its key."""
-        uuid, time_of, key_of = self._building.uuid, datetime.fromisoformat, self._projection.key
-        entries, discarded, not_after = self._entries, self._discarded, self.not_after
-        caps = self.cap
-        # Of each service how far it is, and how far it may come: looked up once an event.
-        standing = {
-            service: [have, sys.maxsize if caps is None else caps.get(service, 0)]
-            for service, have in {**dict.fromkeys(self._projection.services, 0), **positions}.items()
-        }
-        met = []
-        for event in batch:
-            log_sequence, service, type_, sequence, id_, subject, version, moment, data = event
-            at = standing[service]
-            have, cap = at
-            # Neither the numbers nor the recorded times of a service go back: of it, whatever follows is left out too.
-            if sequence > cap or (not_after is not None and moment > not_after):
-                self.left_out = min(self.left_out, log_sequence)
+    def _meet(self, batch: Batch) -> Iterator[tuple[Hashable, Handler[R], Received[Any]]]:
+        """Yield the new events that a handler reads, as it meets them, each with its key."""
+        time_of, key_of, by_its_subject = datetime.fromisoformat, self._projection.key, self._by_subject
+        kind_of, discarded = self._kinds.get, self._discarded
+        ends = self.cap is not None or self.not_after is not None
+        for place, kind, number, id_, subject, version, moment, data in batch:
+            service, type_, handler, decode = kind_of(kind) or self._kind(kind)
+            sequence = int(number)
+            if ends and self._is_beyond(service.name, sequence, moment):
+                self.left_out = min(self.left_out, int(place))
                 continue
-            if sequence != have + 1:
-                if sequence <= have:
+            if sequence != service.have + 1:
+                if sequence <= service.have:
                     continue
-                raise SequenceGap(service, have, sequence)
-            at[0] = positions[service] = sequence
-            entry = entries.get((service, type_))
-            if discarded and (service, sequence) in discarded:
+                raise SequenceGap(service.name, service.have, sequence)
+            service.have = sequence
+            if discarded and (service.name, sequence) in discarded:
                 self.skipped += 1
                 continue
-            if entry is None:
+            if handler is None or decode is None:
                 continue
-            handler, decode = entry
             try:
                 received = Received(
-                    service,
+                    service.name,
                     type_,
                     sequence,
-                    uuid(id_.decode()),
-                    uuid(subject.decode()),
-                    version,
+                    id_.decode(),
+                    subject.decode(),
+                    int(version),
                     time_of(moment.decode()),
                     decode(data),
                 )
-                met.append((key_of(received), handler, received, event))
+                key = subject if by_its_subject else key_of(received)
             except Exception as failed:
-                raise Unappliable.event(self._projection.name, event, failed) from failed
-        return met
+                raise Unappliable(
+                    self._projection.name, service.name, sequence, type_, id_.decode(), failed
+                ) from failed
+            yield key, handler, received
+
+    def _kind(self, kind: bytes) -> _Kind[R]:
+        """Look up what every event of a kind needs, once."""
+        name, _, type_ = kind.decode().partition(".")
+        service = self._services.setdefault(name, _Service(name, 0))
+        _, handler = self._projection.by_type.get((name, type_), (None, None))
+        found = self._kinds[kind] = service, type_, handler, self._projection.decoders.get((name, type_))
+        return found
+
+    def _is_beyond(self, service: str, sequence: int, moment: bytes) -> bool:
+        # Neither the numbers nor the recorded times of a service go back: of it, whatever follows is left out too.
+        if self.cap is not None and sequence > self.cap.get(service, 0):
+            return True
+        return self.not_after is not None and moment > self.not_after
 
     async def _load(self, keys: set[Hashable]) -> None:
-        found: Any = await self._building.rows(keys - self._rows.keys())
-        self._rows.update(found)
+        lacking = keys - self._rows.keys()
+        found: Any = await self._building.rows(list(map(self._key, lacking)))
+        self._rows.update({str(key).encode(): row for key, row in found.items()} if self._by_subject else found)
+
+    def _key(self, held: Any) -> Hashable:
+        """Return the key of a row as the table has it."""
+        return self._building.uuid(held.decode()) if self._by_subject else held
 
     def full(self) -> bool:
         """Tell whether the rows take more memory than they may.
@@ -426,11 +469,13 @@ class Fold[R: Row]:
 
     async def write(self, checkpoint: Checkpoint, *, forget: bool) -> int:
         """Write out the rows that changed since the last time, and forget all of them or none; return how many."""
-        changed = self._changed
-        rows = self._rows if len(changed) == len(self._rows) else {key: self._rows[key] for key in changed}
-        await self._building.write(rows, checkpoint)
-        written = len(rows)
-        changed.clear()
+        rows = self._rows
+        changed = rows if self._changed is None else self._changed
+        kept = [row for key in changed if (row := rows[key]) is not None]
+        gone = [self._key(key) for key in changed if rows[key] is None] if len(kept) < len(changed) else []
+        await self._building.write(kept, gone, checkpoint)
+        written = len(changed)
+        self._changed = set()
         self._folded = 0
         if forget:
             self._rows.clear()

@@ -117,7 +117,7 @@ class Comparison:
 
     async def take(self, published: Replayed) -> None:
         """Compare the next message of the service."""
-        number, id_ = published[3], published[4]
+        number, id_ = int(published[2]), published[3]
         found = self.finding
         found.published += 1
         self._last = number, id_
@@ -157,11 +157,12 @@ class Comparison:
         return self._window[number - first] if self._window else None
 
     def _note(self, published: Replayed) -> None:
-        _, _, type_, number, id_, subject, version, time, data = published
+        _, kind, sequence, id_, subject, version, time, data = published
+        number, type_ = int(sequence), kind.partition(b".")[2]
         if not self._digested.events or (number - 1) // RANGE != (self._digested.first - 1) // RANGE:
             self._close_digest()
             self._digest, self._digested = sha256(), Digest(number, 0, 0, "")
-        self._digest.update(b"%d %b %b %b %d %b %d " % (number, id_, type_.encode(), subject, version, time, len(data)))
+        self._digest.update(b"%d %b %b %b %b %b %d " % (number, id_, type_, subject, version, time, len(data)))
         self._digest.update(data)
         self._digested = Digest(self._digested.first, number, self._digested.events + 1, "")
 
@@ -181,22 +182,22 @@ async def compare(
     strangers = Places()
     async for batch in log:
         for published in batch:
-            comparison = comparisons.get(published[1])
+            comparison = comparisons.get(published[1].partition(b".")[0].decode())
             if comparison:
                 await comparison.take(published)
             else:
-                strangers.add(published[0])
-        progress(batch[-1][0])
+                strangers.add(int(published[0]))
+        progress(int(batch[-1][0]))
     return strangers
 
 
 def _differs(due: PublicMessage, published: Replayed) -> bool:
-    _, _, type_, _, _, subject, version, time, data = published
+    _, kind, _, _, subject, version, time, data = published
     envelope = due.envelope
     return (
-        type_ != envelope.type
+        kind.partition(b".")[2] != envelope.type.encode()
         or subject != str(envelope.subject).encode()
-        or version != envelope.stream_version
+        or int(version) != envelope.stream_version
         or time != timestamp(envelope.time).encode()
         or (data != due.data and not (due.event and _says_the_same(due.event, data)))
     )

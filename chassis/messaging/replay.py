@@ -3,9 +3,9 @@
 import asyncio
 import os
 import re
-import sys
 from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
+from operator import itemgetter
 
 from chassis.engine.ports import Replayed
 from chassis.messaging.address import ANYBODY, Address, Where
@@ -21,10 +21,9 @@ from chassis.messaging.pulling import (
     server_filter,
 )
 from chassis.messaging.wire import Connection, Control, Frame, WireError, parse, parse_headers
-from contracts.envelope import Envelope, MalformedEnvelope, timestamp
+from contracts.envelope import SUBJECT_ROOT, TYPE_ROOT, Envelope, MalformedEnvelope, timestamp
 
 type Batch = list[Replayed]
-"""Service and type are the same str objects for every event of their kind."""
 
 PULL = 5_000
 """Messages in one pull; two are open at a time."""
@@ -36,19 +35,21 @@ _GOODBYE = 1.0
 """Seconds that a server is given to forget a consumer; it does so by itself later."""
 _TROUBLE = (Interrupted, WireError, OSError, TimeoutError)
 
-# An event's headers as `Envelope.headers()` writes them, up to what its correlation is; `++` never gives back, so
-# nothing is tried twice. Keys in upper case, and whatever else is written otherwise, are read the general way.
-_UUID = rb"([0-9a-f-]{36})"
-_HEADERS = (
-    rb"NATS/1\.0\r\nce-specversion: 1\.0\r\nce-id: "
-    + _UUID
-    + rb"\r\n(ce-source: [^\r]++\r\nce-type: [^\r]++)\r\nce-subject: "
-    + _UUID
-    + rb"\r\nce-time: ([0-9T:.-]{26}Z)\r\n(ce-dataschema: [^\r]++\r\nce-datacontenttype: [^\r]++)"
-    + rb"\r\nce-sequence: (\d++)\r\nce-streamversion: (\d++)\r\nce-correlationid: "
-)
-_USUAL = re.compile(_HEADERS)
-_OURS, _CAUSATION = b"\r\nce-", b"\r\nce-causationid: "
+# A message with an event as `Envelope.headers()` writes it; `++` never gives back, so nothing is tried twice. With all
+# that follows the last of them, so that many are found in one go and nothing between them is passed over. Whatever is
+# written otherwise is read the general way.
+_UUID, _COUNT = rb"([0-9a-f-]{36})", rb"([1-9]\d*+)"
+_OTHERS = rb"(?:\r\n(?!ce-)[^\r]++)*+"
+_USUAL = (
+    rb"(HMSG %b\.([^. ]++\.[^. ]++)[^ ]*+ 2 %%b(\d++)\.(\d++)\.[^ ]++ \d++ (\d++))"
+    rb"\r\nNATS/1\.0\r\nce-specversion: 1\.0\r\nce-id: %b\r\nce-source: [^\r]++\r\nce-type: %b\.\2\.v\d++"
+    rb"\r\nce-subject: %b\r\nce-time: ([0-9T:.-]{26}Z)\r\nce-dataschema: [^\r]++\r\nce-datacontenttype: [^\r]++"
+    rb"\r\nce-sequence: %b\r\nce-streamversion: %b\r\nce-correlationid: [^\r]*+"
+    rb"%b(?:\r\nce-causationid: [^\r]*+)?+%b\r\n\r\n([^\r]*+)\r\n|([\s\S]++)"
+) % (re.escape(SUBJECT_ROOT.encode()), _UUID, re.escape(TYPE_ROOT.encode()), _UUID, _COUNT, _COUNT, _OTHERS, _OTHERS)
+type _Found = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+_line, _kind, _number, _total, _rest = (itemgetter(place) for place in (0, 1, 3, 4, 11))
+_event = itemgetter(2, 1, 8, 5, 6, 9, 7, 10)
 
 
 class NoEvent(MalformedEnvelope):
@@ -115,14 +116,14 @@ async def replay_all(where: Where, stream: str, until: int, *, identity: str = "
         try:
             async for batch in replay(where, stream, (), after, until, identity=identity):
                 yield batch
-                after = batch[-1][0]
+                after = int(batch[-1][0])
             return
         except NoEvent as found:
             place = found.log_sequence
         if after < place - 1:
             async for batch in replay(where, stream, (), after, place - 1, identity=identity):
                 yield batch
-        yield [(place, "", "", 0, b"", b"", 0, b"", b"")]
+        yield [(b"%d" % place, b"", b"0", b"", b"", b"0", b"", b"")]
         after = place
 
 
@@ -136,14 +137,11 @@ class _Reading:
         self._services = services
         self._identity = identity
         self._owner = owner
-        # Service and type by subject and by what all headers of their kind have in common: a few hundred.
-        self._kinds: dict[tuple[bytes, bytes, bytes], tuple[str, str]] = {}
-        self._unwanted: set[bytes] = set()
-        self._event = _event(stream, "")
+        self._wanted: set[bytes] = set()  # kinds, of those met: some dozens
+        self._usual = usual(stream, "")
         self._consumer = ""
-        # The stream sequence less the consumer's: constant, but for holes in the stream itself.
-        self._offset = after
-        self._awaited = 0  # messages that the consumer had to deliver when it was made
+        self._delivered = 0  # by the consumer, of the messages that awaited it when it was made
+        self._awaited = 0
         self._pulls = Pulls(stream, "", PULL)
 
     async def start(self, connection: Connection, until: int) -> bool:
@@ -159,8 +157,8 @@ class _Reading:
         self._consumer, self._awaited = await make_consumer(
             connection.ask, self._stream, self._owner, self.last, server_filter(self._services)
         )
-        self._event = _event(self._stream, self._consumer)
-        self._offset = self.last
+        self._usual = usual(self._stream, self._consumer)
+        self._delivered = 0
         self._pulls = Pulls(self._stream, self._consumer, PULL)
         return self._awaited > 0
 
@@ -176,123 +174,119 @@ class _Reading:
     async def batches(self, connection: Connection) -> AsyncGenerator[Batch]:
         """Yield what comes, block by block, until the end is reached."""
         taken = 0
-        while self.last < self.end and self.last - self._offset < self._awaited:
+        while self.last < self.end and self._delivered < self._awaited:
             for _ in range(self._pulls.taken(taken)):
                 connection.publish(self._pulls.subject, self._pulls.request, connection.inbox)
-            before = self.last - self._offset
-            buffer = await connection.read(_SILENCE)
-            batch, at = self._decode(buffer, connection)
-            connection.keep(buffer[at:])
-            taken = self.last - self._offset - before
+            before = self._delivered
+            batch, rest = self._decode(await connection.read(_SILENCE), connection)
+            connection.keep(rest)
+            taken = self._delivered - before
             if batch:
                 yield batch
 
-    def _decode(self, buffer: bytes, connection: Connection) -> tuple[Batch, int]:
-        """Return the events wanted of a block, and where its incomplete rest starts.
+    def _decode(self, block: bytes, connection: Connection) -> tuple[Batch, bytes]:
+        """Return the events wanted of a block, and its incomplete rest.
 
         Moves `last` only with everything before it decoded, so that whatever is raised, no event is passed over.
         """
-        size, end, last, event_at = len(buffer), self.end, self.last, self._event.match
-        kinds, unwanted, count = self._kinds, self._unwanted, buffer.count
+        before = self.last, self._delivered
         batch: Batch = []
-        add = batch.append
-        at = 0
-        while last < end:
-            event = event_at(buffer, at)
-            if event is None:
-                part = parse(buffer, at)
+        at, size, usual = 0, len(block), True
+        try:
+            while at < size:
+                if usual:
+                    found = self._usual.findall(block, at)
+                    rest = _rest(found.pop()) if _rest(found[-1]) else b""
+                    # From here on one by one, where these are not what the server wrote, for a body may look like it.
+                    usual = self._take(found, size - len(rest) - at, batch)
+                    if usual:
+                        at = size - len(rest)
+                        if not rest:
+                            break
+                part = parse(block, at)
                 if part is None:
                     break
-                last = self._general(part, last, batch, connection)
+                self._general(part, batch, connection)
                 at = part.end
-                continue
-            about, log_place, number, head, total, id_, one, subject, time, two, sequence, version = event.groups()
-            start, tail = event.end(5) + 2, event.end()
-            body, stop = start + int(head), start + int(total)
-            if stop + 2 > size:
-                break
-            log_sequence = int(log_place)
-            if log_sequence != last + 1:
-                self._jump(last, log_sequence, int(number))
-                if log_sequence > end:
-                    last = end
-                    break
-            last = log_sequence
-            at = stop + 2
-            found = kinds.get((about, one, two))
-            if found is None:
-                if about in unwanted:
-                    continue
-                if self._is_unwanted(about):
-                    unwanted.add(about)
-                    continue
-            # Nothing said twice: after the correlation comes at most a causation.
-            elif tail < body and (
-                not (more := count(_OURS, tail, body)) or (more == 1 and _CAUSATION in buffer[tail:body])
-            ):
-                service, type_ = found
-                data = buffer[body:stop]
-                add((log_sequence, service, type_, int(sequence), id_, subject, int(version), time, data))
-                continue
-            add(self._read(about, log_sequence, buffer[start:body], buffer[body:stop]))
-        self.last = last
-        return batch, at
+        except BaseException:
+            self.last, self._delivered = before
+            raise
+        return batch, block[at:]
 
-    def _jump(self, last: int, log_sequence: int, number: int) -> None:
-        """Tell a hole in the stream from a message lost on its way. Raises Interrupted."""
-        due = last - self._offset + 1
-        if number != due:
-            raise Interrupted(f"the consumer's message {due} is missing, {number} came")
-        self._offset = log_sequence - number
+    def _take(self, found: list[_Found], size: int, batch: Batch) -> bool:
+        """Take in messages with usual events; return False, and take none, unless they make up `size` bytes.
 
-    def _general(self, part: Frame | Control, last: int, batch: Batch, connection: Connection) -> int:
-        """Take in whatever isn't a message under the usual reply subject; return the last sequence."""
+        What the server says of their sizes is then the size of what was found: no body has been read as messages.
+        """
+        if not found:
+            return True
+        if sum(map(len, map(_line, found))) + sum(map(int, map(_total, found))) + 4 * len(found) != size:
+            return False
+        # The server sends them in their order, so the first and the last tell whether one is missing.
+        due, last = self._delivered + 1, int(_number(found[-1]))
+        if (int(_number(found[0])), last) != (due, due + len(found) - 1):
+            numbers = map(int, map(_number, found))
+            lost, number = next((place, number) for place, number in enumerate(numbers, due) if number != place)
+            raise Interrupted(f"the consumer's message {lost} is missing, {number} came")
+        self._delivered = last
+        events = list(map(_event, found))
+        self.last = int(events[-1][0])
+        if self.last > self.end:
+            self.last = self.end
+            events = [event for event in events if int(event[0]) <= self.end]
+        if [met for met in set(map(_kind, found)) - self._wanted if not self._is_wanted(met)]:
+            events = [event for event in events if event[1] in self._wanted]
+        batch += events
+        return True
+
+    def _general(self, part: Frame | Control, batch: Batch, connection: Connection) -> None:
+        """Take in whatever it is."""
         if isinstance(part, Control):
             connection.control(part.line)
-            return last
+            return
         if part.subject == connection.inbox:
             self._pulls.status(parse_headers(part.headers))
-            return last
+            return
         if not part.reply:
-            return last  # a late answer to a request
+            return  # a late answer to a request
         log_sequence, number = delivered(part.reply)
-        if log_sequence != last + 1:
-            self._jump(last, log_sequence, number)
-        about = part.subject.encode()
-        if log_sequence <= self.end and not self._is_unwanted(about):
-            batch.append(self._read(about, log_sequence, part.headers, part.payload))
-        return min(log_sequence, self.end)
+        if number != self._delivered + 1:
+            raise Interrupted(f"the consumer's message {self._delivered + 1} is missing, {number} came")
+        self._delivered = number
+        self.last = min(log_sequence, self.end)
+        kind_ = ".".join(kind(part.subject)).encode()
+        if log_sequence <= self.end and self._is_wanted(kind_):
+            batch.append(self._read(kind_, log_sequence, part.headers, part.payload))
 
-    def _is_unwanted(self, about: bytes) -> bool:
-        return bool(self._services) and kind(about.decode())[0] not in self._services
+    def _is_wanted(self, kind_: bytes) -> bool:
+        wanted = not self._services or kind_.partition(b".")[0].decode() in self._services
+        if wanted:
+            self._wanted.add(kind_)
+        return wanted
 
-    def _read(self, about: bytes, log_sequence: int, block: bytes, data: bytes) -> Replayed:
-        """Read an event whatever the order of its headers, and expect the next of its subject to look alike."""
-        service, type_ = map(sys.intern, kind(about.decode()))
+    @staticmethod
+    def _read(kind_: bytes, log_sequence: int, block: bytes, data: bytes) -> Replayed:
+        """Read an event whatever the order of its headers."""
         try:
-            envelope = Envelope.from_headers(parse_headers(block))
-            event = (
-                log_sequence,
-                service,
-                type_,
-                envelope.sequence,
-                str(envelope.id).encode(),
-                str(envelope.subject).encode(),
-                envelope.stream_version,
-                timestamp(envelope.time).encode(),
-                data,
-            )
+            return written_out(log_sequence, kind_, Envelope.from_headers(parse_headers(block)), data)
         except ValueError as error:
-            raise NoEvent(f"log sequence {log_sequence} ({service}.{type_}): {error}", log_sequence) from error
-        # As the envelope writes it, which need not be as this one was written.
-        written = "".join(f"{name}: {value}\r\n" for name, value in envelope.headers().items())
-        if usual := _USUAL.match(b"NATS/1.0\r\n" + written.encode()):
-            _, one, _, _, two, *_ = usual.groups()
-            self._kinds[about, one, two] = service, type_
-        return event
+            raise NoEvent(f"log sequence {log_sequence} ({kind_.decode()}): {error}", log_sequence) from error
 
 
-def _event(stream: str, consumer: str) -> re.Pattern[bytes]:
-    """Return a usual event: its subject, stream and consumer sequence, length of headers, of all; then the headers."""
-    place = re.escape(f"$JS.ACK.{stream}.{consumer}.1.".encode())
-    return re.compile(rb"HMSG ([^ ]++) 2 %b(\d++)\.(\d++)\.[^ ]++ (\d++) (\d++)\r\n%b" % (place, _HEADERS))
+def written_out(log_sequence: int, kind_: bytes, envelope: Envelope, data: bytes) -> Replayed:
+    """Return an event as it stands in a usual message."""
+    return (
+        b"%d" % log_sequence,
+        kind_,
+        b"%d" % envelope.sequence,
+        str(envelope.id).encode(),
+        str(envelope.subject).encode(),
+        b"%d" % envelope.stream_version,
+        timestamp(envelope.time).encode(),
+        data,
+    )
+
+
+def usual(stream: str, consumer: str) -> re.Pattern[bytes]:
+    """Return what finds usual messages of a consumer one after another, and in the last find all that is no such."""
+    return re.compile(_USUAL % re.escape(f"$JS.ACK.{stream}.{consumer}.1.".encode()))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -160,8 +160,11 @@ class BuildingGeneration:
         found: dict[Hashable, Row] = await self._rows.read(self._database.pool, keys)
         return found
 
-    async def write(self, rows: Mapping[Hashable, Row | None], checkpoint: Checkpoint) -> None:
-        """Write rows and checkpoint in one transaction; into an empty table with COPY. Raises RebuildReplaced."""
+    async def write(self, rows: Collection[Row], gone: Collection[Hashable], checkpoint: Checkpoint) -> None:
+        """Write rows and checkpoint, and delete the rows of the keys that are gone, in one transaction.
+
+        An empty table is written with COPY. Raises RebuildReplaced.
+        """
         if not self.empty:
             await self._key()  # without it, every row that is replaced would be searched for
         async with self._database.engine.begin() as connection:
@@ -176,18 +179,17 @@ class BuildingGeneration:
                 ),
             )
             if self.empty:
-                await self._rows.copy(await _driver(connection), (row for row in rows.values() if row is not None))
-            elif rows:
-                await self._replace(await _driver(connection), rows)
+                await self._rows.copy(await _driver(connection), rows)
+            elif rows or gone:
+                await self._replace(await _driver(connection), list(rows), gone)
         self.checkpoint = checkpoint
         self.empty = self.empty and not rows
 
-    async def _replace(self, connection: Connection, rows: Mapping[Hashable, Row | None]) -> None:
-        kept = [row for row in rows.values() if row is not None]
-        for start in range(0, len(kept), _CHUNK):
-            await connection.execute(self._rows.insert(), encoded(kept[start : start + _CHUNK]))
-        if gone := [key for key, row in rows.items() if row is None]:
-            await connection.execute(self._rows.delete(), gone)
+    async def _replace(self, connection: Connection, rows: Sequence[Row], gone: Collection[Hashable]) -> None:
+        for start in range(0, len(rows), _CHUNK):
+            await connection.execute(self._rows.insert(), encoded(rows[start : start + _CHUNK]))
+        if gone:
+            await connection.execute(self._rows.delete(), list(gone))
 
     async def _change(self, connection: AsyncConnection, change: sa.Update) -> None:
         if (await connection.execute(change)).rowcount != 1:

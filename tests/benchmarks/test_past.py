@@ -131,14 +131,19 @@ def row(chance: random.Random, number: int, code: str) -> HealthRow:
     recorded_at, born = microseconds(clock.now()), date(1970 + chance.randrange(43), 3, 4)
     name, nik = f"Koperasi Wanita Melati {number}", f"{3507 * 10**9 + number:013}"
     entry = (
-        clock.new_id(), number, recorded_at, name, nik, born, code, f"{code}.2003", "primary", "regency"
+        str(clock.new_id()), number, recorded_at, name, nik, born, code, f"{code}.2003", "primary", "regency"
     )  # fmt: skip
     registry: list[facts.Fact] = [facts.Registered(*entry)]
     if chance.random() < 0.2:
-        registry.append(facts.Traced(clock.new_id(), number, recorded_at, date(2023, 5, 6), "found"))
+        registry.append(facts.Traced(str(clock.new_id()), number, recorded_at, date(2023, 5, 6), "found"))
     meetings = [
         facts.RATHeld(
-            clock.new_id(), number, recorded_at, year, date(year + 1, 1, 2) + timedelta(chance.randrange(170)), "office"
+            str(clock.new_id()),
+            number,
+            recorded_at,
+            year,
+            date(year + 1, 1, 2) + timedelta(chance.randrange(170)),
+            "office",
         )
         for year in range(2024 - RATS, 2024)
     ]

@@ -210,7 +210,7 @@ def health_answer(stamp: Stamp, verdict: Verdict, mentoring_open: bool) -> Healt
     return HealthAnswer(
         **dict(stamp),
         **dict(health_item(verdict, mentoring_open)),
-        because=BecauseItem(rule=because.rule, events=list(because.events)),
+        because=BecauseItem(rule=because.rule, events=[UUID(id_) for id_ in because.events]),
     )
 
 

@@ -210,7 +210,7 @@ def _cause(
     name: str | None = None,
 ) -> Cause:
     return Cause(
-        event_id=fact.id,
+        event_id=UUID(fact.id),
         event=_public_type(fact),
         service=service,
         sequence=fact.sequence,

@@ -24,9 +24,12 @@ def microseconds(time: datetime) -> int:
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every fact has: the event it came by. `recorded_at` is in microseconds since 1970 UTC."""
+    """What every fact has: the event it came by. `recorded_at` is in microseconds since 1970 UTC.
 
-    id: UUID
+    Nobody computes with the id, so it stays the text it is in JSON.
+    """
+
+    id: str
     sequence: int
     recorded_at: int
 

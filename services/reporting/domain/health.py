@@ -60,7 +60,7 @@ class Because(msgspec.Struct, frozen=True, gc=False):
     """Why a verdict is what it is: the rule in words, and the ids of the events that decided it."""
 
     rule: str
-    events: tuple[UUID, ...]
+    events: tuple[str, ...]
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     held_latest: bool
     as_of: date
     policy: Policy
-    events: tuple[UUID, ...]
+    events: tuple[str, ...]
 
     @property
     def obliged(self) -> bool:
@@ -137,7 +137,7 @@ class HealthRule:
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Return the verdict; None when the cooperative doesn't count: not yet, no longer, or not known of."""
-        events: list[UUID] = []
+        events: list[str] = []
         record = self._record(facts, events)
         if record is None or not record.counts:
             return None
@@ -183,7 +183,7 @@ class HealthRule:
         record = self._record(facts, [])
         return record.kecamatan_code if record else None
 
-    def _record(self, facts: Facts, events: list[UUID]) -> _Record | None:
+    def _record(self, facts: Facts, events: list[str]) -> _Record | None:
         """Return what the register says at `as_of`, None when it says nothing; add the deciding ids to `events`.
 
         Corrections hold from the start; a relocation from its day on, the last by its day, and of two on one day
@@ -257,7 +257,7 @@ class HealthRule:
             not removed and (born is None or born <= as_of),
         )
 
-    def _held(self, facts: Facts, tier: str, events: list[UUID]) -> dict[int, BookYear]:
+    def _held(self, facts: Facts, tier: str, events: list[str]) -> dict[int, BookYear]:
         """Return the book years held at `as_of`, of those that can matter; add the deciding ids to `events`.
 
         A meeting counts with its last corrected date, from that date on. An annulled one doesn't, but an

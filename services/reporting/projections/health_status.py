@@ -113,7 +113,7 @@ _CHANGES = facts.Changes.__struct_fields__
 def _registered(row: HealthRow | None, received: Received[registry.CooperativeRegistered]) -> HealthRow:
     event = received.data
     fact = facts.Registered(
-        received.id,
+        received.event_id,
         received.sequence,
         microseconds(received.time),
         event.name,
@@ -141,7 +141,7 @@ def _record_changed(row: HealthRow | None, received: Received[registry.MinistryR
 def _relocated(row: HealthRow | None, received: Received[registry.CooperativeRelocated]) -> HealthRow:
     event = received.data
     fact = facts.Relocated(
-        received.id,
+        received.event_id,
         received.sequence,
         microseconds(received.time),
         event.effective_on,
@@ -154,28 +154,30 @@ def _relocated(row: HealthRow | None, received: Received[registry.CooperativeRel
 @reads("traced_on", "finding")
 def _traced(row: HealthRow | None, received: Received[registry.CooperativeTraced]) -> HealthRow:
     event = received.data
-    fact = facts.Traced(received.id, received.sequence, microseconds(received.time), event.traced_on, event.finding)
+    fact = facts.Traced(
+        received.event_id, received.sequence, microseconds(received.time), event.traced_on, event.finding
+    )
     return _with_registry(row, received, fact)
 
 
 @reads("letter_date")
 def _removal_proposed(row: HealthRow | None, received: Received[registry.RemovalProposed]) -> HealthRow:
     letter_date = received.data.letter_date
-    fact = facts.RemovalProposed(received.id, received.sequence, microseconds(received.time), letter_date)
+    fact = facts.RemovalProposed(received.event_id, received.sequence, microseconds(received.time), letter_date)
     return _with_registry(row, received, fact)
 
 
 @reads("decided_on")
 def _removal_approved(row: HealthRow | None, received: Received[registry.RemovalApproved]) -> HealthRow:
     decided_on = received.data.decided_on
-    fact = facts.RemovalApproved(received.id, received.sequence, microseconds(received.time), decided_on)
+    fact = facts.RemovalApproved(received.event_id, received.sequence, microseconds(received.time), decided_on)
     return _with_registry(row, received, fact)
 
 
 @reads("decided_on")
 def _removal_rejected(row: HealthRow | None, received: Received[registry.RemovalRejected]) -> HealthRow:
     decided_on = received.data.decided_on
-    fact = facts.RemovalRejected(received.id, received.sequence, microseconds(received.time), decided_on)
+    fact = facts.RemovalRejected(received.event_id, received.sequence, microseconds(received.time), decided_on)
     return _with_registry(row, received, fact)
 
 
@@ -183,7 +185,7 @@ def _removal_rejected(row: HealthRow | None, received: Received[registry.Removal
 def _rat_held(row: HealthRow | None, received: Received[rat.RATHeld]) -> HealthRow:
     event = received.data
     fact = facts.RATHeld(
-        received.id, received.sequence, microseconds(received.time), event.book_year, event.held_on, event.source
+        received.event_id, received.sequence, microseconds(received.time), event.book_year, event.held_on, event.source
     )
     return _with_rat(row, received, fact)
 
@@ -191,7 +193,9 @@ def _rat_held(row: HealthRow | None, received: Received[rat.RATHeld]) -> HealthR
 @reads("book_year", "source")
 def _rat_attested(row: HealthRow | None, received: Received[rat.RATAttested]) -> HealthRow:
     event = received.data
-    fact = facts.RATAttested(received.id, received.sequence, microseconds(received.time), event.book_year, event.source)
+    fact = facts.RATAttested(
+        received.event_id, received.sequence, microseconds(received.time), event.book_year, event.source
+    )
     return _with_rat(row, received, fact)
 
 
@@ -201,13 +205,15 @@ def _rat_corrected(row: HealthRow | None, received: Received[rat.RATCorrected]) 
     if "held_on" not in event.changes:
         return row
     held_on = msgspec.convert(event.changes["held_on"], date)
-    fact = facts.RATCorrected(received.id, received.sequence, microseconds(received.time), event.book_year, held_on)
+    fact = facts.RATCorrected(
+        received.event_id, received.sequence, microseconds(received.time), event.book_year, held_on
+    )
     return _with_rat(row, received, fact)
 
 
 @reads("book_year")
 def _rat_annulled(row: HealthRow | None, received: Received[rat.RATAnnulled]) -> HealthRow:
-    fact = facts.RATAnnulled(received.id, received.sequence, microseconds(received.time), received.data.book_year)
+    fact = facts.RATAnnulled(received.event_id, received.sequence, microseconds(received.time), received.data.book_year)
     return _with_rat(row, received, fact)
 
 
@@ -215,7 +221,7 @@ def _rat_annulled(row: HealthRow | None, received: Received[rat.RATAnnulled]) ->
 def _mentoring_requested(row: HealthRow | None, received: Received[mentoring.MentoringRequested]) -> HealthRow:
     event = received.data
     fact = facts.MentoringRequested(
-        received.id, received.sequence, microseconds(received.time), event.received_on, event.kecamatan_code
+        received.event_id, received.sequence, microseconds(received.time), event.received_on, event.kecamatan_code
     )
     so_far = row.mentoring if row else EMPTY
     return HealthRow(
@@ -241,7 +247,7 @@ def _mentoring_completed(row: HealthRow | None, received: Received[mentoring.Men
 def _closed(row: HealthRow | None, received: Received[Any], closed_on: date, how: str) -> HealthRow | None:
     if row is None:
         return None  # a request is always made first, and mentoring's events come in their order
-    fact = facts.MentoringClosed(received.id, received.sequence, microseconds(received.time), closed_on, how)
+    fact = facts.MentoringClosed(received.event_id, received.sequence, microseconds(received.time), closed_on, how)
     return msgspec.structs.replace(row, mentoring=appended(row.mentoring, fact))
 
 
@@ -253,7 +259,7 @@ def _with_changes(
         return row
     changes = msgspec.convert(relevant, facts.Changes)
     code = changes.kecamatan_code
-    fact = kind(received.id, received.sequence, microseconds(received.time), changes)
+    fact = kind(received.event_id, received.sequence, microseconds(received.time), changes)
     return _with_registry(row, received, fact, code if isinstance(code, str) else None)
 
 

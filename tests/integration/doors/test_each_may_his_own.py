@@ -52,7 +52,7 @@ async def test_a_service_follows_and_replays_what_it_declares(server: Guarded, s
     assert {message.service for message in followed} == set(sources)
     address = server.address(service)
     replayed = [event async for batch in replay(address, STREAM, sources, 0, 10**9) for event in batch]
-    assert [event[0] for event in replayed] == [message.log_sequence for message in followed]
+    assert [int(event[0]) for event in replayed] == [message.log_sequence for message in followed]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -71,7 +71,7 @@ async def test_the_feed_and_the_replay_read_through_tls(address: Address) -> Non
         assert (await anext(batches))[0].log_sequence == 1
         await batches.aclose()
     replayed = [event async for batch in replay(address, STREAM, (), 0, 10**9) for event in batch]
-    assert [event[0] for event in replayed] == list(range(1, 1_001))
+    assert [int(event[0]) for event in replayed] == list(range(1, 1_001))
 
 
 async def test_a_server_that_another_authority_vouches_for_is_not_spoken_to(address: Address, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from chassis.definitions.projection import Projection
 from chassis.engine.ports import LogMessage, Replayed
 from chassis.engine.projector import Projector
 from chassis.engine.rebuild import MEMORY, Batch, Rebuild
+from chassis.messaging.replay import written_out
 from chassis.storage import generations
 from chassis.storage.database import Database
 from chassis.storage.generations import BuildingGeneration
 from chassis.storage.read_models import ReadModels
-from contracts.envelope import SERVICES, Envelope, timestamp
+from contracts.envelope import SERVICES, Envelope
 
 PROJECTIONS = [
     pytest.param(projection, id=f"{name}.{projection.name}")
@@ -39,18 +40,8 @@ class Interrupted(Exception):
 
 def as_event(message: LogMessage) -> Replayed:
     """Return a message as a replay reads it (engine.ports.Replayed)."""
-    about = Envelope.from_headers(message.headers)
-    return (
-        message.log_sequence,
-        message.service,
-        message.type,
-        about.sequence,
-        str(about.id).encode(),
-        str(about.subject).encode(),
-        about.stream_version,
-        timestamp(about.time).encode(),
-        message.data,
-    )
+    kind = f"{message.service}.{message.type}".encode()
+    return written_out(message.log_sequence, kind, Envelope.from_headers(message.headers), message.data)
 
 
 class Log:

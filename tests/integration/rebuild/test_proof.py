@@ -357,7 +357,7 @@ async def test_a_change_in_any_column_is_found_and_named(
     await two_generations(service_database, projection)
     async with lease(service_database, projection):
         made = await generations.start(service_database, projection, "building", "code")
-        await made.write(rows, Checkpoint())
+        await made.write(rows.values(), (), Checkpoint())
     table = projection.table
     place = f'"{projection.name}_g{{0}}"."{table.name}"'
     for number in (1, 2):

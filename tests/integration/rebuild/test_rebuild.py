@@ -316,7 +316,7 @@ async def test_a_rebuild_that_lost_its_place_to_another_changes_nothing(world: W
             assert taken.generation == lost.generation
             checkpoint = await world.models.live(plots).checkpoint()
             with pytest.raises(RebuildReplaced):
-                await lost.write({PLOTS[0]: naive(plots, log)[PLOTS[1]]}, checkpoint)
+                await lost.write([naive(plots, log)[PLOTS[1]]], [], checkpoint)
             with pytest.raises(RebuildReplaced):
                 await lost.swap(_nothing, _unrecorded)
             await lost.drop()

@@ -50,8 +50,8 @@ def recorded(*events: PublicEvent, at: datetime = START) -> list[Received[Any]]:
         subject = next(
             getattr(event, name) for name in ("request_id", "report_id", "cooperative_id") if hasattr(event, name)
         )
-        time, id_ = at + timedelta(hours=number), UUID(int=1_000 + number)
-        received.append(Received(event.service, event.type_name(), sequence, id_, subject, 1, time, event))
+        time, id_ = at + timedelta(hours=number), str(UUID(int=1_000 + number))
+        received.append(Received(event.service, event.type_name(), sequence, id_, str(subject), 1, time, event))
     return received
 
 

@@ -3,9 +3,10 @@
 import pytest
 from filling import publications
 
-from chassis.engine.ports import LogReplaced
+from chassis.engine.ports import LogReplaced, Replayed
+from chassis.messaging import replay
 from chassis.messaging.pulling import Incarnation, Interrupted, Pulls, delivered, kind
-from chassis.messaging.replay import _event, _Reading
+from chassis.messaging.replay import _Reading, usual
 from chassis.messaging.wire import Connection, Control, Frame, WireError, parse, parse_headers
 
 HEADERS = b"NATS/1.0\r\nce-id: 7\r\n\r\n"
@@ -57,48 +58,59 @@ def test_headers_are_read_as_nats_py_reads_them(block: bytes, headers: dict[str,
     assert parse_headers(block) == headers
 
 
+def reading(end: int) -> _Reading:
+    """Return a reading of the consumer `c` up to `end`."""
+    begun = _Reading("DINKOP", frozenset(), 0, "")
+    begun.end, begun._usual = end, usual("DINKOP", "c")
+    return begun
+
+
+def decoded(stream: bytes, end: int, cut: int = 0) -> list[Replayed]:
+    """Return the events of a stream that comes in two blocks."""
+    connection = Connection.__new__(Connection)
+    connection.inbox = "inbox"
+    begun = reading(end)
+    first, rest = begun._decode(stream[:cut], connection)
+    assert begun.last == len(first)
+    second, rest = begun._decode(rest + stream[cut:], connection)
+    assert not rest
+    return [*first, *second]
+
+
 def test_a_block_may_be_cut_anywhere() -> None:
     messages = [written(place, *event) for place, event in enumerate(publications(12), 1)]
     stream = b"".join(messages[:6]) + b"+OK\r\n" + b"".join(messages[6:])
-    connection = Connection.__new__(Connection)
-    connection.inbox = "inbox"
-
-    def decoded(cut: int) -> list[object]:
-        reading = _Reading("DINKOP", frozenset(), 0, "")
-        reading.end, reading._event = 12, _event("DINKOP", "c")
-        first, at = reading._decode(stream[:cut], connection)
-        assert reading.last == len(first)
-        second, at = reading._decode(stream[at:], connection)
-        return [*first, *second]
-
-    whole = decoded(0)
+    whole = decoded(stream, 12)
     assert len(whole) == 12
     for cut in range(0, len(stream), 13):
-        assert decoded(cut) == whole
+        assert decoded(stream, 12, cut) == whole
 
 
-def test_of_each_kind_only_the_first_is_read_the_slow_way() -> None:
-    stream = b"".join(written(place, *event) for place, event in enumerate(publications(400), 1))
-    connection = Connection.__new__(Connection)
-    connection.inbox = "inbox"
-    reading = _Reading("DINKOP", frozenset(), 0, "")
-    reading.end, reading._event = 400, _event("DINKOP", "c")
-    slow: list[bytes] = []
-    read = reading._read
-    reading._read = lambda about, *rest: slow.append(about) or read(about, *rest)  # type: ignore[method-assign,func-returns-value]
-    events, _ = reading._decode(stream, connection)
-    assert len(events) == 400
-    assert len(slow) == len(set(slow)) < 400
+def test_usual_events_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = list(publications(400))
+    causes = [{"ce-causationid": events[0][1]["ce-id"]}, {"traceparent": "00-1-1-01"}, {"Nats-Batch-Sequence": "7"}, {}]
+    stream = b"".join(
+        written(place, subject, {**headers, **causes[place % 4]}, data)
+        for place, (subject, headers, data) in enumerate(events, 1)
+    )
+    monkeypatch.setattr(replay, "parse", None)
+    assert len(decoded(stream, 400)) == 400
+
+
+@pytest.mark.parametrize("tail", [b"", b"{}", b"\r\n", b"\r\nPING\r\n", b"\r\n+OK"])
+def test_a_body_that_looks_like_messages_is_a_body(tail: bytes) -> None:
+    first, second, third = publications(3)
+    body = b"{}\r\n" + written(2, *second) + tail
+    stream = written(1, *first[:2], body) + written(2, *second) + written(3, *third)
+    assert [event[-1] for event in decoded(stream, 3)] == [body, second[-1], third[-1]]
 
 
 def test_a_missing_message_interrupts_and_passes_over_nothing() -> None:
     events = list(publications(4))
-    connection = Connection.__new__(Connection)
-    reading = _Reading("DINKOP", frozenset(), 0, "")
-    reading.end, reading._event = 4, _event("DINKOP", "c")
+    begun = reading(4)
     with pytest.raises(Interrupted, match="message 2 is missing, 3 came"):
-        reading._decode(written(1, *events[0]) + written(3, *events[2]), connection)
-    assert reading.last == 0
+        begun._decode(written(1, *events[0]) + written(3, *events[2]), Connection.__new__(Connection))
+    assert (begun.last, begun._delivered) == (0, 0)
 
 
 def test_the_place_is_read_from_either_form_of_the_reply_subject() -> None:

@@ -21,9 +21,9 @@ COOPERATIVE = UUID("01930000-0000-7000-8000-000000000002")
 
 def received(sequence: int, subject: UUID, event: PublicEvent) -> Received[PublicEvent]:
     """Return an event as a fold meets it."""
-    id = UUID(int=sequence)
+    id = str(UUID(int=sequence))
     time = datetime(2024, 11, 4, tzinfo=UTC)
-    return Received(event.service, event.type_name(), sequence, id, subject, sequence, time, event)
+    return Received(event.service, event.type_name(), sequence, id, str(subject), sequence, time, event)
 
 
 REGISTERED = registry.CooperativeRegistered(

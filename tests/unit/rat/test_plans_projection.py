@@ -24,9 +24,8 @@ def fold(*events: PublicEvent) -> PlansRow:
     for event in events:
         sequence = numbers[event.service] = numbers.get(event.service, 0) + 1
         time = datetime(2024, 11, 14, tzinfo=UTC)
-        received.append(
-            Received(event.service, event.type_name(), sequence, UUID(int=sequence), MELATI, sequence, time, event)
-        )
+        id_, subject = str(UUID(int=sequence)), str(MELATI)
+        received.append(Received(event.service, event.type_name(), sequence, id_, subject, sequence, time, event))
     [row] = projection.fold(received).values()
     return row
 

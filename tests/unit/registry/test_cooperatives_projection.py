@@ -25,10 +25,8 @@ def listed(events: Sequence[co.CooperativeEvent]) -> CooperativeRow:
     """Return the row that the list shows of these events of one cooperative."""
     time = datetime(2024, 11, 14, tzinfo=UTC)
     received: list[Received[Any]] = [
-        Received(
-            "registry", type(event).__name__, number, UUID(int=number), MELATI, number, time, publish(MELATI, event)
-        )
-        for number, event in enumerate(events, 1)
+        Received("registry", type(event).__name__, n, str(UUID(int=n)), str(MELATI), n, time, publish(MELATI, event))
+        for n, event in enumerate(events, 1)
     ]
     row = projection.fold(received)[MELATI]
     assert isinstance(row, CooperativeRow)

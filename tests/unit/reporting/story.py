@@ -29,12 +29,12 @@ class Story:
         self._recorded = datetime(2000, 1, 1, tzinfo=UTC)
         self._count = 0
 
-    def _next(self, recorded: str | None) -> tuple[UUID, int, int]:
+    def _next(self, recorded: str | None) -> tuple[str, int, int]:
         self._count += 1
         self._recorded = datetime.fromisoformat(recorded) if recorded else self._recorded + timedelta(seconds=1)
         if self._recorded.tzinfo is None:
             self._recorded = self._recorded.replace(tzinfo=UTC)
-        return UUID(int=self._count), self._count, microseconds(self._recorded)
+        return str(UUID(int=self._count)), self._count, microseconds(self._recorded)
 
     def registered(
         self,

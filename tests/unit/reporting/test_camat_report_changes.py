@@ -58,7 +58,7 @@ def test_a_meeting_recorded_late_moves_the_numbers_and_is_named() -> None:
     assert by_number(found) == {"healthy": (0, 1), "inconsistent": (1, 0), "held_latest": (0, 1)}
     for change in found.numbers:
         (move,) = change.why
-        assert (move.cause.event, move.cause.event_id, move.cause.name) == ("RATHeld", late.id, "Koperasi Melati")
+        assert (move.cause.event, move.cause.event_id, move.cause.name) == ("RATHeld", UUID(late.id), "Koperasi Melati")
     (line,) = found.cooperatives
     assert (line.was, line.now) == ("inconsistent", "healthy")
 
@@ -126,7 +126,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Facts], dict[str, int]]:
         nonlocal clock
         clock += draw(st.integers(0, 2))
         sequences[service] += 1
-        fact = kind(UUID(int=clock << 32 | len(service) << 16 | sequences[service]), sequences[service], clock, *values)
+        id_ = str(UUID(int=clock << 32 | len(service) << 16 | sequences[service]))
+        fact = kind(id_, sequences[service], clock, *values)
         getattr(facts, service).append(fact)
 
     for facts in cooperatives:
@@ -167,7 +168,7 @@ def test_what_was_and_every_move_come_to_what_a_fresh_report_says(told: tuple[li
     assert by_number(found) == differing
     assert all(each.was + sum(move.by for move in each.why) == each.now for each in found.numbers)
     newer = {
-        fact.id
+        UUID(fact.id)
         for facts in cooperatives
         for part in positions
         for fact in getattr(facts, part)

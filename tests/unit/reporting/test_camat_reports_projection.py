@@ -44,7 +44,8 @@ FOLLOWED_UP = issue.CamatFollowUpRecorded(
 
 def received(sequence: int, event: PublicEvent) -> Received[PublicEvent]:
     time = START + timedelta(days=sequence)
-    return Received("reporting", event.type_name(), sequence, UUID(int=sequence), REPORT, sequence, time, event)
+    id_, subject = str(UUID(int=sequence)), str(REPORT)
+    return Received("reporting", event.type_name(), sequence, id_, subject, sequence, time, event)
 
 
 def test_an_issued_report_is_listed_with_what_became_of_it() -> None:

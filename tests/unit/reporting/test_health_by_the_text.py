@@ -106,7 +106,7 @@ def as_facts(events: list[dict[str, Any]]) -> Facts:
     registry: list[facts.RegistryFact] = []
     rat: list[facts.RATFact] = []
     for event in events:
-        stamp = (SUBJECT, event["at"], event["at"])
+        stamp = (str(SUBJECT), event["at"], event["at"])
         match event["what"]:
             case "registered":
                 registry.append(

@@ -39,8 +39,8 @@ class Log:
             service=event.service,
             type=event.type_name(),
             sequence=sequence,
-            id=UUID(int=(len(event.service) << 64) + sequence),
-            subject=subject,
+            event_id=str(UUID(int=(len(event.service) << 64) + sequence)),
+            subject_id=str(subject),
             stream_version=1,
             time=START + timedelta(hours=sequence, microseconds=sequence),
             data=_decode(event),
@@ -80,7 +80,7 @@ def test_a_row_keeps_each_fact_with_the_event_it_came_by() -> None:
     found = facts_of(row)
     assert found.registry == [
         facts.Registered(
-            UUID(int=(8 << 64) + 1),
+            str(UUID(int=(8 << 64) + 1)),
             1,
             microseconds(START) + 3_600_000_001,
             "Koperasi Melati",
@@ -93,7 +93,9 @@ def test_a_row_keeps_each_fact_with_the_event_it_came_by() -> None:
         )
     ]
     assert found.rat == [
-        facts.RATHeld(UUID(int=(3 << 64) + 1), 1, microseconds(START) + 3_600_000_001, 2023, date(2024, 2, 1), "office")
+        facts.RATHeld(
+            str(UUID(int=(3 << 64) + 1)), 1, microseconds(START) + 3_600_000_001, 2023, date(2024, 2, 1), "office"
+        )
     ]
     assert (row.kind, row.cooperative_id, row.kecamatan_codes) == ("cooperative", MELATI, ["35.07.21"])
 
@@ -271,10 +273,10 @@ def test_a_meeting_that_arrives_before_its_cooperative_waits_in_the_row() -> Non
 
 
 def test_facts_read_back_from_postgresql_can_be_appended_to() -> None:
-    fact = facts.RATAnnulled(REQUEST, 2, 5, 2022)
+    fact = facts.RATAnnulled(str(REQUEST), 2, 5, 2022)
     as_jsonb_prints = '[["ann", "00000000-0000-0000-0000-000000000003", 1, 4, 2021]]'
     assert decoded(MELATI, rat=appended(as_jsonb_prints, fact)).rat == [
-        facts.RATAnnulled(REQUEST, 1, 4, 2021),
+        facts.RATAnnulled(str(REQUEST), 1, 4, 2021),
         fact,
     ]
 

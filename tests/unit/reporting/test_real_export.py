@@ -59,7 +59,7 @@ def facts_of(row: dict[str, str]) -> Facts:
     registry: list[facts.RegistryFact] = []
     rat: list[facts.RATFact] = []
     for event in events_of(row):
-        stamp = (subject, event["at"], event["at"])
+        stamp = (str(subject), event["at"], event["at"])
         match event["what"]:
             case "registered":
                 where = (event["legal_entity_date"], event["kecamatan_code"], None, event["tier"], event["scope"])

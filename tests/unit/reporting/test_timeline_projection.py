@@ -32,16 +32,7 @@ TOLD = [
 def received(example: Example) -> Received[Any]:
     envelope, event = example.envelope, example.event
     data = projection.decoders[envelope.service, envelope.type](event.model_dump_json(by_alias=True).encode())
-    return Received(
-        envelope.service,
-        envelope.type,
-        envelope.sequence,
-        envelope.id,
-        envelope.subject,
-        envelope.stream_version,
-        envelope.time,
-        data,
-    )
+    return Received.of(envelope, data)
 
 
 def rows_of(examples: Iterable[Example]) -> dict[Any, TimelineRow]:
