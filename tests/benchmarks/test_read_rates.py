@@ -6,9 +6,9 @@ import statistics
 import time
 
 import pytest
+from fetching import fetch_rate
 from filling import fill, publications
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig
 from servers import Nats
 
 from chassis.messaging.replay import replay
@@ -28,7 +28,7 @@ async def test_a_replay_is_at_least_eight_times_a_bare_fetch_loop(nats: Nats, pu
     for _ in range(ROUNDS):
         gc.collect()
         replayed = await _replay(nats)
-        fetched = await _fetch(public_stream)
+        fetched = await fetch_rate(public_stream, max(1_000, MESSAGES // 4_000 * 1_000))  # enough to tell
         ratios.append(replayed / fetched)
         print(f"\nreplay {replayed:,.0f}/s, nats-py fetch(1000) {fetched:,.0f}/s, ratio {ratios[-1]:.1f}")
     assert statistics.median(ratios) >= AT_LEAST
@@ -41,17 +41,3 @@ async def _replay(nats: Nats) -> float:
         count += len(batch)
     assert count == MESSAGES
     return count / (time.perf_counter() - began)
-
-
-async def _fetch(client: Client) -> float:
-    """Return messages per second of the bare loop; a quarter of the stream is enough to tell."""
-    subscription = await client.jetstream().pull_subscribe(
-        "dinkop.v1.>", stream=STREAM, config=ConsumerConfig(ack_policy=AckPolicy.NONE, mem_storage=True)
-    )
-    wanted = max(1_000, MESSAGES // 4000 * 1000)
-    began, count = time.perf_counter(), 0
-    while count < wanted:
-        count += len(await subscription.fetch(1_000))
-    rate = count / (time.perf_counter() - began)
-    await subscription.unsubscribe()
-    return rate
