@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from figures import percentile
 from filling import fill
@@ -23,7 +24,8 @@ from histories import cooperatives_in, histories
 from chassis.messaging.connection import client, connect
 from contracts.envelope import SERVICES
 from dinkop.doors import Doors
-from dinkop.home import Running
+from dinkop.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from dinkop.home import Home, Running
 
 pytestmark = pytest.mark.benchmark
 
@@ -51,6 +53,7 @@ async def test_a_rebuild_while_others_write_and_read_fails_no_read_and_slows_no_
     for name in ("mentoring.requests", "mentoring.calendar"):
         _dinkop(home, "resume", name)
     await asyncio.to_thread(_settled, home)
+    await _checkpoint(home)
     quiet = await asyncio.to_thread(_load_for, system, token, lambda: time.sleep(QUIET_SECONDS))
     outcomes: list[dict[str, Any]] = []
     busy = await asyncio.to_thread(
@@ -93,6 +96,15 @@ def _settled(home: Path) -> None:
             return
         announced = reporting["store"]["position"]
         time.sleep(STILL_SECONDS)
+
+
+async def _checkpoint(home: Path) -> None:
+    """Have PostgreSQL put its log's old segments by for use, as it does every five minutes of a day."""
+    directory = Home(home)
+    postgres = EmbeddedPostgres(directory.postgres, passwords=directory.passwords)
+    connection = await asyncpg.connect(postgres.url("postgres", SUPERUSER))
+    await connection.execute("CHECKPOINT")
+    await connection.close()
 
 
 @dataclass
