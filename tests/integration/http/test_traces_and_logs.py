@@ -172,15 +172,16 @@ async def test_one_correlation_id_leads_from_the_request_to_the_commit_of_every_
 
         await eventually(lambda: {(line["event"], line.get("projection")) for line in of_it()} >= wanted, 30)
     number = int(answer.headers["dinkop-position"].partition(":")[2])
-    for line in of_it():
-        assert line["log_level"] == "info"
-        if line["event"] == "events.appended":
-            assert (line["types"], line["last"]) == ({"CooperativeRegistered": 1}, number)
-        if line["event"] == "events.published":
-            assert line["first"] <= number <= line["last"]
-        if line["event"] == "projection.committed":
-            assert line["positions"]["registry"] >= number
-    assert len(of_it()) < 2 * len(wanted), "one line a batch, not one an event"
+    told = of_it()
+    assert {line["log_level"] for line in told} == {"info"}
+    # What reporting announces of it soon bears the id too, in lines of reporting's own numbers.
+    appended = [(line["types"], line["last"]) for line in told if line["event"] == "events.appended"]
+    assert [each for each in appended if "CooperativeRegistered" in each[0]] == [({"CooperativeRegistered": 1}, number)]
+    published = [line for line in told if line["event"] == "events.published"]
+    assert any(line["first"] <= number <= line["last"] for line in published)
+    committed = [line for line in told if line["event"] == "projection.committed"]
+    assert all(line["positions"]["registry"] >= number for line in committed)
+    assert len(told) < 2 * len(wanted), "one line a batch, not one an event"
 
 
 async def test_an_import_of_many_rows_is_followed_in_a_line_a_batch(
@@ -203,5 +204,5 @@ async def test_an_import_of_many_rows_is_followed_in_a_line_a_batch(
 
         await eventually(committed, 30)
     appended = [line for line in of_it() if line["event"] == "events.appended"]
-    assert sum(sum(line["types"].values()) for line in appended) == 300
+    assert sum(line["types"].get("CooperativeRegistered", 0) for line in appended) == 300
     assert len(of_it()) < 100
