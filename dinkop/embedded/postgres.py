@@ -55,8 +55,8 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "max_connections": "250",  # a service takes up to three times DINKOP_CONNECTIONS and 2; twice four of them, replays
     "max_wal_size": "1GB",
-    # While a new segment of the log is filled with zeros every commit waits. So many used ones are kept to be used
-    # again: writing 130,000 rows of a rebuild takes eight, of 16 MB each.
+    # While a new segment of the log is filled with zeros every commit waits, and a large rebuild fills several: so much
+    # of used ones is kept, to be used again.
     "min_wal_size": "256MB",
     "huge_pages": "off",
     "io_method": "sync",  # the workers of the default are three more processes, and gain nothing on two cores
