@@ -45,26 +45,36 @@ def by_service(published: Sequence[Publication]) -> list[Publication]:
 
 @dataclass
 class Proxy:
-    """Stands between a consumer and the server, and can cut every connection."""
+    """Stands between a consumer and the server, and can silence or cut every connection."""
 
     target: str
     url: str = ""
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _to_server: set[asyncio.StreamWriter] = field(default_factory=set)
+    _silent: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = urlsplit(self.target)
         far_reader, far_writer = await asyncio.open_connection(there.hostname, there.port)
         self._open |= {writer, far_writer}
+        self._to_server.add(far_writer)
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             with suppress(OSError):
                 while block := await source.read(65_536):
-                    sink.write(block)
-                    await sink.drain()
+                    if sink not in self._silent:
+                        sink.write(block)
+                        await sink.drain()
             sink.close()
 
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
         self._open -= {writer, far_writer}
+        self._to_server.remove(far_writer)
+        self._silent.discard(far_writer)
+
+    def silence(self) -> None:
+        """Let the connections that are open stay so, and nothing come through them any more to the server."""
+        self._silent |= self._to_server
 
     def cut(self) -> int:
         """Cut every connection, in the middle of whatever was on its way; return how many there were."""

@@ -165,45 +165,57 @@ const headersOf = (message) => Object.fromEntries(message.headers.keys().map((na
 /** One connection. When anything goes wrong it is given up, and another begun: there is no half way. */
 async function session(agency, store, once) {
   const { connect } = await import("@nats-io/transport-node");
-  const { jetstream } = await import("@nats-io/jetstream");
-  const { url, user, password, stream, durable, inbox_prefix: inboxPrefix } = agency;
-  const connection = await connect({ servers: url.split(","), user, pass: password, inboxPrefix, reconnect: false });
+  const { url, user, password, inbox_prefix: inboxPrefix } = agency;
+  const signIn = { servers: url.split(","), user, pass: password, inboxPrefix };
+  // A server that says nothing for 15 seconds is gone, though nobody closed the connection.
+  const connection = await connect({ ...signIn, reconnect: false, pingInterval: 5_000, maxPingOut: 2 });
+  // The client's iterators and answers may wait for ever when their connection ends under them.
+  const lost = connection.closed().then((problem) => {
+    throw problem ?? new Error("it was closed");
+  });
   try {
-    const consumer = await jetstream(connection).consumers.get(stream, durable);
-    // What came before its turn, because the one due was on its way when something broke: that will come again.
-    const early = new Map();
-    let [due, since] = ["", 0];
-    for (;;) {
-      let came = 0;
-      for await (const message of await consumer.fetch({ max_messages: BATCH, expires: 1000 })) {
-        const headers = headersOf(message);
-        const service = headers["ce-type"].split(".").at(-3);
-        const sequence = Number(headers["ce-sequence"]);
-        early.set(`${service} ${sequence}`, { message, service, sequence, headers, data: Buffer.from(message.data) });
-        came += 1;
-      }
-      const waiting = [...early].sort(([, one], [, other]) => one.sequence - other.sequence);
-      let done;
-      try {
-        done = store.take(waiting.map(([, event]) => event));
-      } catch (problem) {
-        throw new Stop(problem.message);
-      }
-      waiting.forEach(([place, { message }], at) => {
-        if (!done[at]) return;
-        message.ack(); // after it is on disk, never before
-        early.delete(place);
-      });
-      if (came && !early.size) continue;
-      await connection.flush();
-      const info = await consumer.info(); // it may be gone, with the stream
-      if (once && !info.num_pending && !info.num_ack_pending) return;
-      const now = early.size ? store.due(early.values().next().value.service) : "";
-      if (now !== due) [due, since] = [now, Date.now()];
-      else if (due && Date.now() - since > (3 * info.config.ack_wait) / 1e6) throw new Gap(due);
-    }
+    await Promise.race([taking(connection, agency, store, once), lost]);
   } finally {
+    lost.catch(() => {});
     await connection.close();
+  }
+}
+
+/** Take what comes over a connection: with `once` until nothing is left. */
+async function taking(connection, { stream, durable }, store, once) {
+  const { jetstream } = await import("@nats-io/jetstream");
+  const consumer = await jetstream(connection).consumers.get(stream, durable);
+  // What came before its turn, because the one due was on its way when something broke: that will come again.
+  const early = new Map();
+  let [due, since] = ["", 0];
+  for (;;) {
+    let came = 0;
+    for await (const message of await consumer.fetch({ max_messages: BATCH, expires: 1000 })) {
+      const headers = headersOf(message);
+      const service = headers["ce-type"].split(".").at(-3);
+      const sequence = Number(headers["ce-sequence"]);
+      early.set(`${service} ${sequence}`, { message, service, sequence, headers, data: Buffer.from(message.data) });
+      came += 1;
+    }
+    const waiting = [...early].sort(([, one], [, other]) => one.sequence - other.sequence);
+    let done;
+    try {
+      done = store.take(waiting.map(([, event]) => event));
+    } catch (problem) {
+      throw new Stop(problem.message);
+    }
+    waiting.forEach(([place, { message }], at) => {
+      if (!done[at]) return;
+      message.ack(); // after it is on disk, never before
+      early.delete(place);
+    });
+    if (came && !early.size) continue;
+    await connection.flush();
+    const info = await consumer.info(); // it may be gone, with the stream
+    if (once && !info.num_pending && !info.num_ack_pending) return;
+    const now = early.size ? store.due(early.values().next().value.service) : "";
+    if (now !== due) [due, since] = [now, Date.now()];
+    else if (due && Date.now() - since > (3 * info.config.ack_wait) / 1e6) throw new Gap(due);
   }
 }
 

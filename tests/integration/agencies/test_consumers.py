@@ -1,5 +1,6 @@
 """The consumers that agencies start from: complete whatever happens, and loud when something is missing."""
 
+import asyncio
 import fcntl
 import json
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from agency_trial import PYTHON, Consumer, credentials, durable, events, hard_day, lines, rows
+from agency_trial import PYTHON, Consumer, Proxy, credentials, durable, events, hard_day, lines, rows
 from filling import fill
 from nats.aio.client import Client
 
@@ -60,6 +61,24 @@ def consumer(request: pytest.FixtureRequest) -> Consumer:
 async def test_it_is_complete_after_a_hard_day(system: System, public_stream: Client, consumer: Consumer) -> None:
     # A hundred thousand are in tests/benchmarks.
     await hard_day(system, public_stream, consumer, 4_000)
+
+
+async def test_it_begins_anew_when_its_connection_ends_while_it_waits_for_an_answer(
+    system: System, public_stream: Client, consumer: Consumer
+) -> None:
+    published = list(events(200))
+    await fill(public_stream, published[:100])
+    await durable(public_stream)
+    async with Proxy(system.running.nats_url).listening() as proxy:
+        credentials(consumer.folder, proxy.url)
+        await consumer.start()
+        await consumer.has(100)
+        proxy.silence()
+        await asyncio.sleep(2.0)  # a fetch ends within one second, and the question after it has no answer
+        proxy.cut()
+        await fill(public_stream, published[100:])
+        await consumer.has(200)
+        await consumer.kill()
 
 
 async def test_it_stops_at_a_gap_that_does_not_close(system: System, public_stream: Client, consumer: Consumer) -> None:
