@@ -42,7 +42,7 @@ integration: setup ## stores, relay, projections and services on real servers; p
 	@$(PYTEST) -n 2 tests/faults tests/integration
 
 e2e: setup ## the whole system through its commands and HTTP alone
-	@$(PYTEST) tests/end_to_end
+	@$(PYTEST) -n 2 --dist loadfile tests/end_to_end
 
 compose-up: ## build images, start the stack of docker-compose.yml, wait, and say where to look
 	@deploy/compose-up && $(COMPOSE) ps && echo "A token: $(COMPOSE) run --rm cli token --role officer" && \

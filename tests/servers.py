@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import socket
-from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -13,6 +11,7 @@ import httpx
 import nats
 import psutil
 from eventually import eventually
+from ports import free_ports
 
 from chassis.storage.migrations import migrate
 from chassis.storage.roles import owner_of
@@ -48,15 +47,6 @@ class Nats(Protocol):
     async def kill(self) -> None: ...
 
     async def stop(self) -> None: ...
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on."""
-    with ExitStack() as taken:
-        sockets = [taken.enter_context(closing(socket.socket())) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class WheelPostgres:

@@ -1,15 +1,14 @@
 """One running system a session, on a home and ports of its own; the demonstration and the kills have theirs."""
 
-import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 from running import Install, Installation
 from stack import COMPOSE, Stack
 
@@ -43,8 +42,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
     folder = Path(tempfile.mkdtemp(prefix="de-")).resolve()
 
     def make(name: str, **environment: str) -> Installation:
-        after = made[-1].base + 10 if made else 10000 + os.getpid() % 1000 * 20
-        made.append(Installation(folder / name, _free_base(after), **environment))
+        made.append(Installation(folder / name, free_ports(10)[0], **environment))
         return made[-1]
 
     yield make
@@ -56,30 +54,17 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
 
 def _stacks(shared: Path) -> Iterator[Install]:
     made: dict[str, Stack] = {}
-    base = 20000 + os.getpid() % 1000 * 20
 
     def make(name: str, **environment: str) -> Installation:
         key = repr(sorted(environment.items()))
         if key not in made:
-            made[key] = Stack(shared, _free_base(base + 10 * len(made)), name, **environment)
+            made[key] = Stack(shared, free_ports(10)[0], name, **environment)
         return made[key]
 
     yield make
     with ExitStack() as closing:
         for stack in made.values():
             closing.callback(stack.close)
-
-
-def _free_base(after: int) -> int:
-    for base in range(after, 65000, 10):
-        with ExitStack() as taken:
-            try:
-                for port in range(base + 1, base + 10):
-                    taken.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no six free ports in a row")
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from ports import free_ports
 from running import REPOSITORY
 
 from dinkop.home import Home
 from schedules import disk, engine
 from schedules.engine import Container, Link, Volume
-from schedules.machines import DISK, PATIENCE, SERVICES, TODAY, aged_token, free_ports
+from schedules.machines import DISK, PATIENCE, SERVICES, TODAY, aged_token
 from schedules.network import Connection
 
 REPLICAS = 2

@@ -8,12 +8,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -24,6 +23,7 @@ import psutil
 from eventually import eventually
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from ports import free_ports
 from running import Installation
 
 from contracts.envelope import STREAM
@@ -51,23 +51,6 @@ DISK = 700
 RESTART = 0.5
 """Seconds after which a process that died is started again, as an orchestrator would."""
 LIVENESS = 5.0
-PORTS = range(10_000, 32_000)
-"""Below those that the kernel gives to whoever connects: what was free stays so while a server is down."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback in a row that nobody listens on."""
-    begin = PORTS.start + os.getpid() * 53 % (len(PORTS) - 2_000)
-    for port in range(begin, PORTS.stop, 50):
-        ports = list(range(port, port + count))
-        with ExitStack() as taken:
-            try:
-                for each in ports:
-                    taken.enter_context(socket.socket()).bind(("127.0.0.1", each))
-            except OSError:
-                continue
-            return ports
-    raise AssertionError(f"no {count} free ports in a row")
 
 
 class System(Protocol):

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from ports import free_ports
+
 from schedules import audit
 from schedules.checker import Verdict, examine
 from schedules.clients import Clients
 from schedules.containers import Containers
 from schedules.faults import Schedule, carry_out
 from schedules.history import History
-from schedules.machines import OneMachine, Servers, System, free_ports, running
+from schedules.machines import OneMachine, Servers, System, running
 
 PROCESSES = ("one", "servers")
 MODES = (*PROCESSES, "containers")

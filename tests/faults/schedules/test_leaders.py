@@ -17,11 +17,12 @@ import pytest
 from eventually import eventually
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from ports import free_ports
 from servers import PASSWORD, ROLE, Nats, name_of
 
 from chassis.storage.leadership import SILENCE
 from contracts.envelope import STREAM
-from schedules.machines import free_ports, serving
+from schedules.machines import serving
 from schedules.network import Wire, wired
 
 REPOSITORY = Path(__file__).parents[3]

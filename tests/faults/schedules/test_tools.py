@@ -15,6 +15,7 @@ import asyncpg
 import nats
 import pytest
 from eventually import eventually
+from ports import free_ports
 
 from chassis.messaging import stream
 from contracts.envelope import STREAM
@@ -24,7 +25,7 @@ from schedules import clocks, disk
 from schedules.clocks import Clocks
 from schedules.disk import Disk
 from schedules.faults import Schedule
-from schedules.machines import emptied, free_ports, users
+from schedules.machines import emptied, users
 from schedules.network import Wire, wired
 
 needs_disk = pytest.mark.skipif(disk.missing() is not None, reason=str(disk.missing()))

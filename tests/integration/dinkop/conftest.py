@@ -2,18 +2,16 @@
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_ports
 
 from dinkop.embedded.accounts import another
-from dinkop.ports import HOST, Ports
 
 
 @pytest.fixture
@@ -53,15 +51,7 @@ def _works_in(process: psutil.Process, path: Path) -> bool:
 @pytest.fixture
 def port_base() -> int:
     """A number after which all ports of a system are free."""
-    for base in range(20000 + os.getpid() % 1000 * 10, 32000, 10):
-        with ExitStack() as taken:
-            try:
-                for _, port in Ports.after(base):
-                    taken.enter_context(socket.socket()).bind((HOST, port))
-            except OSError:
-                continue
-            return base
-    raise AssertionError("no six free ports in a row")
+    return free_ports(20)[0]
 
 
 @pytest.fixture

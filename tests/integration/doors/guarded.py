@@ -13,7 +13,7 @@ from eventually import eventually
 from filling import publication
 from nats.aio.client import Client
 from nats.js.api import StreamState
-from servers import free_ports
+from ports import free_ports
 
 from chassis.definitions import clock
 from chassis.messaging import connection, durables, stream

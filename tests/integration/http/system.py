@@ -18,7 +18,8 @@ import uvloop
 from eventually import eventually
 from fastapi import FastAPI
 from fresh import SERVICES, fresh
-from servers import Nats, Postgres, free_ports, name_of
+from ports import free_ports
+from servers import Nats, Postgres, name_of
 
 from chassis.bootstrap import build
 from chassis.settings import Settings

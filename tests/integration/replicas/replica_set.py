@@ -17,7 +17,8 @@ import httpx
 import issuing
 import nats as nats_py
 from eventually import eventually
-from servers import Nats, free_ports
+from ports import free_ports
+from servers import Nats
 
 from contracts.envelope import SERVICES, STREAM
 
