@@ -127,12 +127,13 @@ class ContainerPostgres(_Container):
     def __init__(self, directory: Path) -> None:
         super().__init__(POSTGRES_IMAGE)
         [self._port] = free_ports(1)
-        self._container.with_env("POSTGRES_USER", SUPERUSER).with_env("POSTGRES_HOST_AUTH_METHOD", "trust")
+        self._container.with_env("POSTGRES_USER", SUPERUSER).with_env("POSTGRES_PASSWORD", PASSWORD)
+        # The image would trust whoever comes from the container itself, and so whoever an engine lets seem to.
+        self._container.with_env("POSTGRES_INITDB_ARGS", "--auth-host=scram-sha-256")
         self._container.with_bind_ports(5432, self._port)
 
     def url(self, database: str, role: str | None = None) -> str:
-        who = SUPERUSER if role is None else f"{role}:{quote(PASSWORD, safe='')}"
-        return f"postgresql://{who}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{role or SUPERUSER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self._port}/{database}"
 
     async def start(self) -> None:
         await self._run()
