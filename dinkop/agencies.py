@@ -7,10 +7,11 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import bcrypt
+import httpx
 import msgspec
 
 from chassis.definitions import clock
@@ -205,43 +206,57 @@ async def _operating(address: Address) -> AsyncIterator[connection.Broker]:
 
 
 async def _reread(system: System, client: Any) -> None:
-    """Have the server read its accounts again, twice, and wait until it has.
+    """Have every server read its accounts again, and wait until it has.
 
-    At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
-    account and imports. Who is no user any more is cut off at the first. Raises Unreachable.
+    One that doesn't answer keeps none of the others from it. Raises Unreachable, also when it was only that one.
     """
     async with system.client(None, PATIENCE) as monitoring:
+        each = (_read_twice(system, client, monitoring, url) for url in system.running.monitoring_urls)
+        for outcome in await asyncio.gather(*each, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
-        async def loaded() -> str:
-            page = await monitoring.get(f"{system.running.monitoring_url}/varz")
-            return str(page.raise_for_status().json()["config_load_time"])
 
-        for _ in range(2):
-            before = await loaded()
-            if system.here:
-                process = system.running.processes["nats"].process()
-                if process is None:
-                    raise Unreachable("NATS is being started again: run this again in a moment.")
-                process.send_signal(signal.SIGHUP)
-            else:
-                page = await monitoring.get(f"{system.running.monitoring_url}/varz")
-                await client.request(RELOAD.format(page.raise_for_status().json()["server_id"]), timeout=PATIENCE)
-            patience = Patience(PATIENCE)
-            while await loaded() == before:
-                if patience.exhausted:
-                    raise Unreachable(f"NATS does not read its accounts: see {system.home.log('nats')}.")
-                await asyncio.sleep(_LOOK)
+async def _read_twice(system: System, client: Any, monitoring: httpx.AsyncClient, url: str) -> None:
+    """Have the server of this monitoring page read its accounts.
+
+    At the first reading nats-server (2.15) makes a new account without what it imports; at the second it knows the
+    account and imports. Who is no user any more is cut off at the first.
+    """
+
+    async def page() -> dict[str, Any]:
+        found: dict[str, Any] = (await monitoring.get(f"{url}/varz")).raise_for_status().json()
+        return found
+
+    for _ in range(2):
+        before = await page()
+        if system.here:
+            process = system.running.processes["nats"].process()
+            if process is None:
+                raise Unreachable("NATS is being started again: run this again in a moment.")
+            process.send_signal(signal.SIGHUP)
+        else:
+            await client.request(RELOAD.format(before["server_id"]), timeout=PATIENCE)
+        patience = Patience(PATIENCE)
+        while (await page())["config_load_time"] == before["config_load_time"]:
+            if patience.exhausted:
+                where = system.home.log("nats") if system.here else f"the log of the one at {url}"
+                raise Unreachable(f"NATS does not read its accounts: see {where}.")
+            await asyncio.sleep(_LOOK)
 
 
 async def _connections(system: System, user: str) -> int:
     async with system.client(None, PATIENCE) as monitoring:
-        page = await monitoring.get(f"{system.running.monitoring_url}/connz?auth=1&user={user}")
-        return int(page.raise_for_status().json()["num_connections"])
+        pages = [f"{url}/connz?auth=1&user={user}" for url in system.running.monitoring_urls]
+        answers = await asyncio.gather(*(monitoring.get(page) for page in pages))
+        return sum(int(answer.raise_for_status().json()["num_connections"]) for answer in answers)
 
 
 async def _tried(system: System, credentials: Credentials) -> None:
-    """See that the credentials open their door. Raises a NATS error or TimeoutError."""
-    address = Address((str(system.nats),), credentials.user, credentials.password)
-    async with asyncio.timeout(PATIENCE), connection.connect(address, "dinkop-agency-trial") as broker:
-        if await durables.progress(connection.client(broker), credentials.durable) is None:
-            raise Interrupted(f"the consumer {credentials.durable} is not there")
+    """See that the credentials open their door at every server. Raises a NATS error or TimeoutError."""
+    its_own = replace(system.nats, user=credentials.user, password=credentials.password)
+    for server in its_own.servers:
+        address = replace(its_own, servers=(server,))
+        async with asyncio.timeout(PATIENCE), connection.connect(address, "dinkop-agency-trial") as broker:
+            if await durables.progress(connection.client(broker), credentials.durable) is None:
+                raise Interrupted(f"the consumer {credentials.durable} is not there")

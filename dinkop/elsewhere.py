@@ -52,6 +52,12 @@ def told(environment: Mapping[str, str] = os.environ) -> Running | None:
     )
 
 
+def tls(environment: Mapping[str, str] = os.environ) -> dict[str, Path | None]:
+    """Return what the connection to NATS is encrypted with, under the names that services have for it."""
+    names = {"ca": "DINKOP_NATS_CA", "certificate": "DINKOP_NATS_CERTIFICATE", "key": "DINKOP_NATS_KEY"}
+    return {part: Path(environment[name]) if environment.get(name) else None for part, name in names.items()}
+
+
 def secret(name: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return a variable, or the file of that name in lower case in the folder of secrets; empty without either."""
     if given := environment.get(name, ""):

@@ -33,12 +33,18 @@ class Running(msgspec.Struct, frozen=True):
     """Base URL of each service."""
     nats_url: str
     monitoring_url: str
+    """Of NATS, or of every server of a cluster, separated by commas."""
     databases: dict[str, str]
     """Database URL of each service."""
     processes: dict[str, ProcessRecord]
     """The latest process of each part: postgres, nats and the services."""
     today: date | None = None
     """The day that is pinned as today (DINKOP_TODAY), if any."""
+
+    @property
+    def monitoring_urls(self) -> list[str]:
+        """Return the URL of the monitoring of each NATS server."""
+        return [url.strip().rstrip("/") for url in self.monitoring_url.split(",")]
 
 
 class Home:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ class System:
         if not self.here:
             if not self.running.nats_url:
                 raise Unreachable(f"Nothing says where NATS is: set {elsewhere.NATS}, or give the secret of that name.")
-            return Address.parse(self.running.nats_url)
+            return Address.parse(self.running.nats_url, **elsewhere.tls())
         return Address.parse(Doors(self.home.doors).url(nats_accounts.OPERATOR, self.running.nats_url))
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ class System:
         ):
             told, stream = await asyncio.gather(
                 asyncio.gather(*(self._service(client, name, url) for name, url in self.running.services.items())),
-                _stream(without_token, self.running.monitoring_url),
+                _stream(without_token, self.running.monitoring_urls),
             )
         projections = [item for _, items in told for item in items]
         return {"services": [service for service, _ in told], "stream": stream, "projections": projections}
@@ -174,12 +174,24 @@ async def _service(
     return {"name": name, "url": url, "ready": False, "error": problem}, []
 
 
-async def _stream(client: httpx.AsyncClient, monitoring_url: str) -> dict[str, Any]:
-    try:
-        page = (await client.get(f"{monitoring_url}/jsz")).raise_for_status().json()
-    except httpx.HTTPError as error:
-        return {"reachable": False, "error": repr(error)}
-    return {"messages": page.get("messages"), "bytes": page.get("bytes"), "reachable": True}
+async def _stream(client: httpx.AsyncClient, monitoring_urls: Sequence[str]) -> dict[str, Any]:
+    """Return how much the stream holds, as the server says that has most, and which servers don't answer."""
+
+    silent: list[str] = []
+
+    async def ask(url: str) -> Any:
+        try:
+            return (await client.get(f"{url}/jsz")).raise_for_status().json()
+        except httpx.HTTPError as error:
+            silent.append(f"{url} does not answer: {error!r}")
+            return None
+
+    pages = [page for page in await asyncio.gather(*map(ask, monitoring_urls)) if page is not None]
+    told: dict[str, Any] = {"error": "; ".join(sorted(silent))} if silent else {}
+    if not pages:
+        return {"reachable": False, **told}
+    page = max(pages, key=lambda page: page.get("messages") or 0)
+    return {"messages": page.get("messages"), "bytes": page.get("bytes"), "reachable": True, **told}
 
 
 def explained(answer: httpx.Response) -> dict[str, Any]:

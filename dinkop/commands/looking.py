@@ -58,8 +58,9 @@ async def _watch(home: Path | None, as_json: bool) -> None:
 
 def _shown(now: dict[str, Any]) -> Group:
     stream = now["stream"]
-    told = f"{stream['messages']} messages, {stream['bytes']} bytes" if stream["reachable"] else stream["error"]
-    return Group(_services(now["services"]), Text(f"stream: {told}"), _projections(now["projections"]))
+    told = [f"{stream['messages']} messages, {stream['bytes']} bytes"] if stream["reachable"] else []
+    told += [stream["error"]] if "error" in stream else []
+    return Group(_services(now["services"]), Text(f"stream: {'; '.join(told)}"), _projections(now["projections"]))
 
 
 def _services(services: list[dict[str, Any]]) -> Table:

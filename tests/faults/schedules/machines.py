@@ -468,6 +468,15 @@ class Servers:
     async def kill(self, *parts: str) -> int:
         return sum(self._kept[part].signal(signal.SIGKILL) for part in parts)
 
+    async def take_down(self, part: str) -> None:
+        """Kill a part, and let it stay down until `bring_up`."""
+        self._kept[part].hold_down()
+        await self.kill(part)
+
+    def bring_up(self, part: str) -> None:
+        """Start a part again that was taken down."""
+        self._kept[part].release()
+
     async def pause(self, part: str, seconds: float) -> None:
         if self._kept[part].signal(signal.SIGSTOP):
             await asyncio.sleep(seconds)
@@ -536,6 +545,19 @@ class Servers:
             "DINKOP_DATABASE_URL": self.postgres.url(service),
             "DINKOP_NATS_URL": ",".join(urls),
         }
+
+    async def elsewhere(self) -> dict[str, str]:
+        """Return the environment of the command `dinkop`, which is told where everything is."""
+        named = {f"DINKOP_{service.upper()}_DATABASE_URL": self.postgres.url(service) for service in self._services}
+        return (
+            self._common("")
+            | named
+            | {
+                "DINKOP_HOME": str(self.home.directory),
+                "DINKOP_SERVICES": " ".join(f"{service}={self.urls(service)[0]}" for service in self._services),
+                "DINKOP_NATS_URL": ",".join(await self.nats_urls()),
+            }
+        )
 
     # ------------------------------------------------------------ how each is run
 
