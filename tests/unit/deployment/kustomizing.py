@@ -48,8 +48,9 @@ def pods(manifest: Manifest) -> list[Manifest]:
 
 
 def containers(manifest: Manifest) -> list[Manifest]:
-    """Return the containers of a manifest's pods."""
-    return [container for pod in pods(manifest) for container in pod["spec"]["containers"]]
+    """Return the containers of a manifest's pods, those first that run before the others."""
+    specs = [pod["spec"] for pod in pods(manifest)]
+    return [container for spec in specs for container in (*spec.get("initContainers", ()), *spec["containers"])]
 
 
 def _resources(path: Path) -> list[Manifest]:
@@ -60,8 +61,14 @@ def _patch(manifests: list[Manifest], said: Manifest) -> None:
     assert set(said) <= {"patch", "target"}, said
     patch = yaml.safe_load(said["patch"])
     if isinstance(patch, list):
-        matching = [each for each in manifests if each["kind"] == said["target"]["kind"]]
-        assert set(said["target"]) == {"kind"}, said
+        assert set(said["target"]) <= {"kind", "labelSelector"}, said
+        label, _, value = said["target"].get("labelSelector", "").partition("=")
+        matching = [
+            each
+            for each in manifests
+            if each["kind"] == said["target"]["kind"]
+            and (not label or each["metadata"].get("labels", {}).get(label) == value)
+        ]
         assert matching, f"no {said['target']} to patch"
         for each in matching:
             for operation in patch:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -16,11 +17,13 @@ from kustomizing import Manifest, containers, pods, rendered
 
 from chassis.settings import Settings
 from contracts.envelope import SERVICES
+from dinkop import elsewhere
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 OVERLAYS = ("single", "production")
 VERSIONS = ("1.31", "1.37")
 """The oldest and the newest that are meant."""
+COMPONENT = "app.kubernetes.io/component"
 OPERATORS = ("cnpg.io", "monitoring.coreos.com")
 """Whose kinds Kubernetes itself does not know."""
 CRDS = os.environ.get("DINKOP_TEST_CRDS")
@@ -35,6 +38,17 @@ def overlay(name: str) -> list[Manifest]:
 def of_kind(name: str, kind: str) -> list[Manifest]:
     """Return the manifests of one kind in an overlay."""
     return [each for each in overlay(name) if each["kind"] == kind]
+
+
+def services(name: str) -> list[Manifest]:
+    """Return what runs the services of an overlay."""
+    return [each for each in of_kind(name, "Deployment") if each["metadata"]["labels"][COMPONENT] == "service"]
+
+
+def operator(name: str) -> Manifest:
+    """Return what runs an operator's commands."""
+    [found] = (each for each in of_kind(name, "Deployment") if each["metadata"]["labels"][COMPONENT] == "operator")
+    return found
 
 
 def named(manifest: Manifest) -> str:
@@ -132,7 +146,7 @@ def test_every_service_is_there_with_all_that_belongs_to_it(name: str) -> None:
         made = {named(each) for each in overlay(name)}
         kinds = ("Deployment", "Service", "PodDisruptionBudget")
         assert {f"{kind} dinkop-{service}" for kind in kinds} | {f"Job dinkop-migrate-{service}"} <= made
-        for each in (*of_kind(name, "Deployment"), *of_kind(name, "Job")):
+        for each in (*services(name), *of_kind(name, "Job")):
             if each["metadata"]["name"].endswith(f"-{service}"):
                 [container] = containers(each)
                 assert container["command"] == ["python", "-m", f"services.{service}"]
@@ -147,7 +161,7 @@ def test_no_pod_may_more_than_it_must(name: str, manifest: Manifest) -> None:
     assert spec["enableServiceLinks"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in spec["containers"]:
+    for container in containers(manifest):
         may = container["securityContext"]
         assert may["readOnlyRootFilesystem"] is True
         assert may["allowPrivilegeEscalation"] is False
@@ -159,7 +173,7 @@ def test_no_pod_may_more_than_it_must(name: str, manifest: Manifest) -> None:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_service_is_probed_and_has_the_time_it_needs_to_stop(name: str) -> None:
     [settings] = (each["data"] for each in of_kind(name, "ConfigMap"))
-    for deployment in of_kind(name, "Deployment"):
+    for deployment in services(name):
         [pod] = pods(deployment)
         [container] = pod["spec"]["containers"]
         probed = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
@@ -173,14 +187,15 @@ def test_a_service_is_probed_and_has_the_time_it_needs_to_stop(name: str) -> Non
 
 
 def test_production_has_several_of_everything_in_several_zones() -> None:
-    for deployment in of_kind("production", "Deployment"):
+    for deployment in services("production"):
         assert deployment["spec"]["replicas"] >= 2
         [pod] = pods(deployment)
         zones = pod["spec"]["topologySpreadConstraints"][0]
         assert (zones["topologyKey"], zones["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "DoNotSchedule")
         assert zones["labelSelector"]["matchLabels"] == deployment["spec"]["selector"]["matchLabels"]
-    for claim in of_kind("production", "PersistentVolumeClaim"):
-        assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    claims = {each["metadata"]["name"]: each["spec"] for each in of_kind("production", "PersistentVolumeClaim")}
+    for shared in ("dinkop-keys-mentoring", "dinkop-accounts"):
+        assert claims[shared]["accessModes"] == ["ReadWriteMany"]
     [settings] = (each["data"] for each in of_kind("production", "ConfigMap"))
     assert settings["DINKOP_NATS_REPLICAS"] == "3"
     assert len(settings["DINKOP_NATS_MONITORING_URL"].split(",")) == 3
@@ -203,7 +218,7 @@ def test_production_acknowledges_a_commit_when_it_is_on_two_machines() -> None:
 def test_postgresql_has_a_connection_for_everybody(name: str) -> None:
     [settings] = (each["data"] for each in of_kind(name, "ConfigMap"))
     [cluster] = of_kind(name, "Cluster")
-    processes = sum(each["spec"]["replicas"] + 1 for each in of_kind(name, "Deployment"))  # and one that replaces
+    processes = sum(each["spec"]["replicas"] + 1 for each in services(name))  # and one that replaces
     # One pool, and one that may overflow by as many; the lead, the gate, and a rebuild.
     each_needs = 3 * int(settings["DINKOP_CONNECTIONS"]) + 4
     spare = 15  # migrations, replication, the operator, whoever looks
@@ -226,7 +241,7 @@ def test_nats_keeps_what_it_acknowledges_on_two_of_three_disks_and_lets_in_who_h
 def test_every_variable_is_a_setting_and_every_setting_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {f"DINKOP_{field.upper()}" for field in Settings.model_fields}
     maps = {each["metadata"]["name"]: each["data"] for each in of_kind(name, "ConfigMap")}
-    for manifest in (*of_kind(name, "Deployment"), *of_kind(name, "Job")):
+    for manifest in (*services(name), *of_kind(name, "Job")):
         for container in containers(manifest):
             given = {env["name"]: env.get("value") for env in container["env"]}
             for source in container.get("envFrom", ()):
@@ -245,7 +260,11 @@ def test_the_way_in_of_the_owner_is_given_to_migrations_only(name: str) -> None:
     with_it = {
         named(manifest)
         for manifest in (*of_kind(name, "Deployment"), *of_kind(name, "Job"))
-        if any(env["name"] == "DINKOP_MIGRATION_URL" for container in containers(manifest) for env in container["env"])
+        if any(
+            env["name"] == "DINKOP_MIGRATION_URL"
+            for container in containers(manifest)
+            for env in container.get("env", ())
+        )
     }
     assert with_it == {f"Job dinkop-migrate-{service}" for service in SERVICES}
 
@@ -254,7 +273,7 @@ def test_the_way_in_of_the_owner_is_given_to_migrations_only(name: str) -> None:
 def test_no_secret_is_written_down_and_none_is_shared_by_two_services(name: str) -> None:
     assert of_kind(name, "Secret") == []
     used: dict[str, set[str]] = {}
-    for manifest in (*of_kind(name, "Deployment"), *of_kind(name, "Job")):
+    for manifest in (*services(name), *of_kind(name, "Job")):
         for env in (env for container in containers(manifest) for env in container["env"]):
             if secret := env.get("valueFrom", {}).get("secretKeyRef"):
                 used.setdefault(secret["name"], set()).add(manifest["metadata"]["labels"]["app.kubernetes.io/name"])
@@ -300,13 +319,13 @@ NATS, POSTGRES = {"app.kubernetes.io/name": "nats"}, {"cnpg.io/cluster": "postgr
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_a_service_reaches_nats_and_postgresql_and_no_other_service(name: str) -> None:
-    services = {each["metadata"]["name"]: pods(each)[0] for each in of_kind(name, "Deployment")}
-    for pod in services.values():
+    of_services = [pods(each)[0] for each in services(name)]
+    for pod in of_services:
         assert reaches(name, pod, NATS, 4222)
         assert reaches(name, pod, NATS, 8222)
         assert reaches(name, pod, POSTGRES, 5432)
         assert not reaches(name, pod, NATS, 6222)
-        for other in services.values():
+        for other in of_services:
             assert not reaches(name, pod, other["metadata"]["labels"], 8000)
     for migration in of_kind(name, "Job"):
         [pod] = pods(migration)
@@ -314,3 +333,61 @@ def test_a_service_reaches_nats_and_postgresql_and_no_other_service(name: str) -
         assert not reaches(name, pod, NATS, 4222)
     assert reaches(name, {"metadata": {"labels": NATS}}, NATS, 6222)
     assert not reaches(name, {"metadata": {"labels": NATS}}, POSTGRES, 5432)
+
+
+# ------------------------------------------------------------ an operator's commands
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_operators_commands_are_told_where_everything_is_and_reach_it(name: str) -> None:
+    pod = pods(operator(name))[0]
+    first, container = containers(operator(name))
+    [settings] = (each["data"] for each in of_kind(name, "ConfigMap"))
+    given = settings | {env["name"]: env.get("value", "postgresql://…") for env in container["env"]}
+    told = elsewhere.told(given)
+    assert told is not None
+    assert set(told.databases) == set(SERVICES)
+    assert len(told.monitoring_urls) == int(settings["DINKOP_NATS_REPLICAS"])
+    assert elsewhere.tls(given)["ca"] == Path("/etc/dinkop/authorities/nats.crt")
+    heard = {each["metadata"]["name"]: each["spec"] for each in of_kind(name, "Service")}
+    for service, url in told.services.items():
+        parts = urlsplit(url)
+        listens = heard[str(parts.hostname)]
+        assert (listens["clusterIP"], listens["ports"][0]["port"]) == ("None", parts.port)
+        assert listens["selector"].items() <= _pod_labels(name, service).items()
+        assert reaches(name, pod, _pod_labels(name, service), HTTP)
+    assert reaches(name, pod, NATS, 4222)
+    assert reaches(name, pod, NATS, 8222)
+    assert reaches(name, pod, POSTGRES, 5432)
+    assert first["args"] == ["doors", f"{given['DINKOP_HOME']}/doors"]
+    assert operator(name)["spec"]["strategy"] == {"type": "Recreate"}
+    assert operator(name)["spec"]["replicas"] == 1
+
+
+def _pod_labels(name: str, service: str) -> dict[str, str]:
+    [found] = (each for each in services(name) if each["metadata"]["name"] == f"dinkop-{service}")
+    labels: dict[str, str] = pods(found)[0]["metadata"]["labels"]
+    return labels
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_nats_reads_the_accounts_that_the_operator_writes(name: str) -> None:
+    pod = pods(operator(name))[0]
+    _, container = containers(operator(name))
+    given = {env["name"]: env.get("value", "") for env in container["env"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    claimed = volumes[mounts[given["DINKOP_SHOWN"]]]["persistentVolumeClaim"]["claimName"]
+    assert volumes[mounts[f"{given['DINKOP_SECRETS']}/doors"]]["secret"]["secretName"] == "nats-users"
+    values = yaml.safe_load((FOLDER / "nats" / "values.yaml").read_text("utf-8"))
+    [volume] = (each["value"] for each in values["podTemplate"]["patch"])
+    [mount] = (each["value"] for each in values["container"]["patch"])
+    assert volume["persistentVolumeClaim"] == {"claimName": claimed, "readOnly": True}
+    assert (mount["name"], mount["readOnly"]) == (volume["name"], True)
+    # Relative to /etc/nats-config, where the chart puts its own.
+    assert (
+        values["config"]["merge"]["accounts$include"]
+        == f"..{mount['mountPath'].removeprefix('/etc')}/nats-accounts.conf"
+    )
+    account = values["podTemplate"]["merge"]["spec"]["securityContext"]
+    assert account["runAsUser"] == pod["spec"]["securityContext"]["runAsUser"], "the file is for its owner alone"
