@@ -19,7 +19,8 @@ log = structlog.get_logger()
 
 ANYONE: tuple[str, ...] = ()
 """Callers of a route that asks for no token."""
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of calls that change nothing."""
 
 type Lookup = Callable[..., Awaitable[str | None]]
 """Takes parameters as a route does, and returns the kecamatan of what they name, None for one without.
@@ -75,7 +76,7 @@ class Door:
         if not roles:
             raise Forbidden(f"Only {_listed(admission.callers)} may do this, and you come as {_listed(caller.roles)}.")
         request.state.confined_to = _own_kecamatan(caller) if roles == {CAMAT} else None
-        if request.method not in _READS:
+        if request.method not in READS:
             await self._limits.count_write(caller.actor)
         if request.state.confined_to is not None:
             _confine(request, request.state.confined_to, admission.within)

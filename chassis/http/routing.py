@@ -10,8 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
-from chassis.http.admission import Admission, Door, Lookup, Within, confine_to
+from chassis.http.admission import READS, Admission, Lookup, Within, confine_to
 from chassis.http.identity import KECAMATAN
+from chassis.http.runtime import Runtime
 
 type Endpoint = Callable[..., Any]
 
@@ -34,15 +35,19 @@ class StrictRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            door: Door = request.app.state.runtime.door
-            await door.admit(request, self.admission)
+            runtime: Runtime = request.app.state.runtime
+            await runtime.door.admit(request, self.admission)
             unknown = [name for name in request.query_params if name not in known]
             if unknown:
                 offered = ", ".join(sorted(known)) or "none"
                 raise _refused("query", unknown, f"unknown parameter; this route takes: {offered}")
             if parts:
                 await _check_parts(request, parts)
-            return await answer(request)
+            key = request.headers.get("idempotency-key")
+            if key is None or request.method in READS:
+                return await answer(request)
+            async with runtime.turns.taken(key):
+                return await answer(request)
 
         return handler
 

@@ -11,6 +11,7 @@ from chassis.engine.gate import Gate
 from chassis.engine.handling import Handler
 from chassis.engine.ports import EventStore
 from chassis.http.admission import Door
+from chassis.http.turns import Turns
 from chassis.operations.looking import Operations
 from chassis.operations.parking import Parking
 from chassis.storage.archive import Archive
@@ -41,6 +42,7 @@ class Runtime:
     archive: Archive | None = None
     parking: Parking | None = None
     gate: Gate = field(default_factory=Gate)
+    turns: Turns = field(default_factory=Turns)
     positions: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _handlers: dict[str, Handler[Any, Any, Any]] = field(default_factory=dict)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import issuing
 import pytest
+from eventually import eventually
 from fastapi import FastAPI, File, Query, Response, UploadFile
 from structlog.testing import capture_logs
 
@@ -93,6 +94,20 @@ async def page(response: Response) -> dict[str, str]:
     return {}
 
 
+runtimes: list[Runtime] = []
+"""That of the latest service."""
+begun: list[str] = []
+"""Under which keys a slow command has begun."""
+may_end = asyncio.Event()
+
+
+@routes.post("/slow", callers=(OFFICER,))
+async def slow(call: CallOf) -> dict[str, str]:
+    begun.append(str(call._idempotency_key))
+    await may_end.wait()
+    return {}
+
+
 class Keeps:
     """What a runtime has that these tests never come to."""
 
@@ -112,7 +127,9 @@ def service(door: Door) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Runtime]:
         nothing: Any = Keeps()
-        yield Runtime("registry", frozenset(), nothing, nothing, None, lambda: None, lambda: True, nothing, door)
+        runtime = Runtime("registry", frozenset(), nothing, nothing, None, lambda: None, lambda: True, nothing, door)
+        runtimes[:] = [runtime]
+        yield runtime
 
     return application("registry", "", [routes], lifespan, ())
 
@@ -386,3 +403,25 @@ async def test_the_page_of_the_document_may_run_what_it_consists_of(client: http
     assert "script-src 'unsafe-inline' https://cdn.jsdelivr.net" in policy
     assert "connect-src 'self'" in policy
     assert (await client.get("/openapi.json")).status_code == 200
+
+
+# ---------------------------------------------------------------- who waits
+
+
+async def test_attempts_under_one_key_are_made_one_after_another_and_nobody_else_waits(
+    client: httpx.AsyncClient,
+) -> None:
+    async def attempt(key: str | None) -> int:
+        headers = OFFICE | ({"Idempotency-Key": key} if key else {})
+        return (await client.post("/slow", headers=headers)).status_code
+
+    attempts = [asyncio.create_task(attempt(key)) for key in ("same", "same", "other", None, None)]
+    await eventually(lambda: len(begun) == 4)
+    assert sorted(begun) == ["None", "None", "other", "same"]
+    attempts[0].cancel()  # who gives up leaves the others their turn
+    await eventually(lambda: begun.count("same") == 2)
+    may_end.set()
+    ended = await asyncio.gather(*attempts, return_exceptions=True)
+    assert ended[1:] == [201] * 4
+    [runtime] = runtimes
+    assert len(runtime.turns._locks) == 0
