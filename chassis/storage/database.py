@@ -70,25 +70,28 @@ class Pool:
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """Lend a connection; waits for one when all are lent. Raises one of LOST when the server is away."""
-        async with self._permits:
-            connection = self._take() or await asyncpg.connect(self._url, command_timeout=60)
-            whole = False
-            try:
-                yield connection
-                whole = True
-            except asyncpg.PostgresError:
-                whole = True  # a refused statement leaves the connection as it was
-                raise
-            finally:
-                if whole and not connection.is_closed() and not connection.is_in_transaction():
-                    self._idle.append(connection)
-                else:
-                    connection.terminate()
+        connection, whole = await self._lend(), False
+        try:
+            yield connection
+            whole = True
+        except asyncpg.PostgresError:
+            whole = True  # a refused statement leaves the connection as it was
+            raise
+        finally:
+            self._take_back(connection, whole)
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Run one statement; return its rows."""
-        async with self.acquire() as connection:
-            return await connection.fetch(query, *arguments)
+        """Run one statement; return its rows. As with `acquire`, whose generator costs what a command would notice."""
+        connection, whole = await self._lend(), False
+        try:
+            rows = await connection.fetch(query, *arguments)
+            whole = True
+        except asyncpg.PostgresError:
+            whole = True
+            raise
+        finally:
+            self._take_back(connection, whole)
+        return rows
 
     async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
         """Run one statement; return its first row."""
@@ -110,12 +113,24 @@ class Pool:
         while self._idle:
             self._idle.pop().terminate()
 
-    def _take(self) -> Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-        return None
+    async def _lend(self) -> Connection:
+        await self._permits.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.is_closed():
+                    return connection
+            return await asyncpg.connect(self._url, command_timeout=60)
+        except BaseException:
+            self._permits.release()
+            raise
+
+    def _take_back(self, connection: Connection, whole: bool) -> None:
+        if whole and not connection.is_closed() and not connection.is_in_transaction():
+            self._idle.append(connection)
+        else:
+            connection.terminate()
+        self._permits.release()
 
 
 @dataclass(frozen=True, slots=True)

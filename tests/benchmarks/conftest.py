@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvloop
 from eventually import eventually
-from servers import free_ports
+from ports import free_ports
 
 from chassis.telemetry import logs
 from contracts.roles import HEAD, OPERATOR
