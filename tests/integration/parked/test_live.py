@@ -163,13 +163,13 @@ async def test_nothing_is_asked_of_the_database_for_the_sake_of_parking_while_no
     checkpoint = await projector.apply(farm.log, await projector.load(), "log")
     asked: list[str] = []
     pool = farm.database.pool
-    acquire = pool.acquire
+    lend = pool._lend
 
-    def counted() -> Any:
-        asked.append("acquire")
-        return acquire()
+    async def counted() -> Any:
+        asked.append("a connection")
+        return await lend()
 
-    monkeypatch.setattr(pool, "acquire", counted)
+    monkeypatch.setattr(pool, "_lend", counted)
     await projector.apply([farm.publish(Planted(what="b"))], checkpoint, "log")
     assert len(asked) == 2  # the rows, and the one statement that writes them
 
