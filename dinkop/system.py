@@ -176,7 +176,6 @@ async def _service(
 
 async def _stream(client: httpx.AsyncClient, monitoring_urls: Sequence[str]) -> dict[str, Any]:
     """Return how much the stream holds, as the server says that has most, and which servers don't answer."""
-
     silent: list[str] = []
 
     async def ask(url: str) -> Any:

@@ -126,11 +126,11 @@ class Pool:
             raise
 
     def _take_back(self, connection: Connection, whole: bool) -> None:
+        self._permits.release()  # first, so that nothing below can keep it; who waits comes after this
         if whole and not connection.is_closed() and not connection.is_in_transaction():
             self._idle.append(connection)
         else:
             connection.terminate()
-        self._permits.release()
 
 
 @dataclass(frozen=True, slots=True)
